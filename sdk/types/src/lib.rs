@@ -1,0 +1,40 @@
+//! The words every part of Vouch speaks: ids, keys, transactions, blocks, certificates, receipts and the proofs over them.
+//!
+//! Deliberately not here: anything asynchronous, any input or output, any clock or randomness. The crate builds for
+//! `wasm32-unknown-unknown`, so a browser checks a proof with the very code a node uses.
+//!
+//! ```text
+//! secret key --sign--> transaction --in--> block --hash--> header --precommits--> certificate
+//!                          |                                  |
+//!                          +--> receipt, events, state  --roots in the header--> proofs anyone can check
+//! ```
+#![forbid(unsafe_code)]
+
+pub mod block;
+pub mod certificate;
+pub mod codec;
+pub mod hash;
+pub mod keys;
+pub mod merkle;
+pub mod numbers;
+pub mod receipt;
+pub mod transaction;
+pub mod validators;
+pub mod vote;
+
+pub use block::{Block, GenesisHeader, Header};
+pub use certificate::{CertificateError, CommitCertificate, CommitSignature};
+pub use codec::{CodecError, decode, encode};
+pub use hash::{
+    AccountId, BlockHash, ChainId, CodeHash, EventsRoot, Hash32, NodeId, OutputHash, ReceiptsRoot,
+    StateRoot, TransactionsRoot, TxId, ValidatorsHash,
+};
+pub use keys::{Algorithm, PublicKey, SecretKey, Signature, SignatureError};
+pub use numbers::{Fuel, Height, Power, Round, TimestampMs};
+pub use receipt::{Event, Failure, Outcome, Receipt};
+pub use transaction::{
+    AccountSignature, Call, ContractName, Transaction, TransactionBody, TransactionError,
+    UnverifiedTransaction, VerifiedTransaction,
+};
+pub use validators::{Validator, ValidatorSet, ValidatorSetError};
+pub use vote::{ProposalStatement, VoteKind, VoteStatement};
