@@ -80,8 +80,6 @@ pub struct GenesisHeader {
     pub time: TimestampMs,
     /// Hash of the whole genesis document's canonical bytes.
     pub document: Hash32,
-    /// State before the first block.
-    pub state_root: StateRoot,
     /// The set of height 1.
     pub validators_hash: ValidatorsHash,
 }
