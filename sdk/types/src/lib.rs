@@ -18,6 +18,7 @@ pub mod keys;
 pub mod merkle;
 pub mod numbers;
 pub mod receipt;
+pub mod state;
 pub mod transaction;
 pub mod validators;
 pub mod vote;
@@ -32,6 +33,7 @@ pub use hash::{
 pub use keys::{Algorithm, PublicKey, SecretKey, Signature, SignatureError};
 pub use numbers::{Fuel, Height, Power, Round, TimestampMs};
 pub use receipt::{Event, Failure, Outcome, Receipt};
+pub use state::{RangeProof, StateEntry, StateProof, StateProofError};
 pub use transaction::{
     AccountSignature, Call, ContractName, Transaction, TransactionBody, TransactionError,
     UnverifiedTransaction, VerifiedTransaction,
