@@ -20,6 +20,7 @@ pub const BLOCK_BYTES_MAX: usize = 8 << 20;
 
 /// Commits to a block's place, its content and the results of executing it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Header {
     /// [`BLOCK_VERSION`].
     pub version: u8,

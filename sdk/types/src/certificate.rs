@@ -19,6 +19,7 @@ pub const CERTIFICATE_BYTES_MAX: usize = 64 + VALIDATORS_MAX * 66;
 
 /// One validator's precommit in a certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct CommitSignature {
     /// Position in the validator set of the certificate's height.
     pub validator: u16,
@@ -28,6 +29,7 @@ pub struct CommitSignature {
 
 /// Precommits for one block at one height and round, in ascending order of validator, each once.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct CommitCertificate {
     /// The height.
     pub height: Height,

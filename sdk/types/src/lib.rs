@@ -10,6 +10,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+pub mod api;
 pub mod block;
 pub mod certificate;
 pub mod codec;

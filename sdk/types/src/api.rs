@@ -1,0 +1,47 @@
+//! What the HTTP API says and hears: one set of shapes for the server, the SDK and the command line.
+//!
+//! Deliberately not here: HTTP itself, streams, signing. Names of fields are the JSON names, heights and indices are
+//! numbers, hashes and byte strings are lower-case hexadecimal, times are milliseconds since 1970. A reader ignores fields
+//! it does not know; a field is never given a new meaning under `/api/v1`.
+//!
+//! ```text
+//! request  SubmitRequest, QueryRequest, BackupRequest
+//! answer   Submitted, TransactionStatus, ProofView, QueryView, StateView, Page<…>, NodeStatus, …
+//! feed     Cursor, FeedItem                    (server-sent events)
+//! error    Problem, and the catalogue of codes (RFC 9457)
+//! ```
+
+mod chain;
+mod feed;
+mod hex_bytes;
+mod node;
+#[cfg(feature = "openapi")]
+mod openapi;
+mod problem;
+mod problem_catalogue;
+mod transactions;
+
+pub use chain::{
+    BlockDetail, BlockSummary, ChainParams, ContractSummary, ContractView, EvidenceView, FinalBlock,
+    MemberNodeView, MemberView, Page, QueryBody, QueryRequest, QueryView, StateView, ValidatorView, ValidatorsView,
+};
+pub use feed::{Cursor, FeedEnd, FeedItem, ParseCursorError};
+pub use hex_bytes::HexBytes;
+pub use node::{BackupRequest, BackupView, Condition, ConditionState, Liveness, NodeStatus, PeerView, Role};
+pub use problem::{Language, Problem, ProblemKind, kind_of};
+pub use problem_catalogue::CATALOGUE;
+pub use transactions::{
+    CallView, Claim, EventView, OutcomeView, ProofView, ReceiptView, SubmitBatchRequest, SubmitItem, SubmitRequest,
+    SubmitStatus, Submitted, TransactionStatus, TransactionView,
+};
+
+/// Most items of a page, and the number given when none is asked for is [`PAGE_ITEMS_DEFAULT`].
+pub const PAGE_ITEMS_MAX: u32 = 1000;
+/// Items of a page when the caller names no limit.
+pub const PAGE_ITEMS_DEFAULT: u32 = 50;
+/// Most transactions in one batch request.
+pub const BATCH_ITEMS_MAX: usize = 2000;
+/// Most bytes of a batch request's body.
+pub const BATCH_BYTES_MAX: usize = 8 << 20;
+/// Longest wait a caller may ask for, in milliseconds.
+pub const WAIT_MS_MAX: u64 = 30_000;
