@@ -15,7 +15,9 @@ pub mod block;
 pub mod certificate;
 pub mod codec;
 pub mod hash;
+pub mod hex_serde;
 pub mod keys;
+pub mod light;
 pub mod merkle;
 pub mod numbers;
 pub mod receipt;
@@ -32,6 +34,7 @@ pub use hash::{
     StateRoot, TransactionsRoot, TxId, ValidatorsHash,
 };
 pub use keys::{Algorithm, PublicKey, SecretKey, Signature, SignatureError};
+pub use light::{FinalityProof, LightClient, ProofBundle, ProofError, VerifiedClaim};
 pub use numbers::{Fuel, Height, Power, Round, TimestampMs};
 pub use receipt::{Event, Failure, Outcome, Receipt};
 pub use state::{RangeProof, StateEntry, StateProof, StateProofError};

@@ -22,6 +22,7 @@ pub struct Event {
     /// Its kind, as named in the contract's ABI.
     pub name: String,
     /// Its fields, encoded as the ABI says.
+    #[serde(with = "crate::hex_serde")]
     pub data: Vec<u8>,
 }
 
