@@ -34,6 +34,10 @@ pub struct CallRequest {
     pub arguments: Vec<u8>,
     /// The most fuel it may use.
     pub fuel: u64,
+    /// True when the calling call may not write: nor may the called one, whatever its kind.
+    pub read_only: bool,
+    /// Depth of the called call: for its [`CallContext::depth`].
+    pub depth: u16,
 }
 
 /// Why the host could not answer.
