@@ -10,6 +10,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+pub mod abi;
 pub mod api;
 pub mod block;
 pub mod certificate;
@@ -26,6 +27,7 @@ pub mod transaction;
 pub mod validators;
 pub mod vote;
 
+pub use abi::{Abi, AbiError, ValueError};
 pub use block::{Block, GenesisHeader, Header};
 pub use certificate::{CertificateError, CommitCertificate, CommitSignature};
 pub use codec::{CodecError, decode, encode};
