@@ -1,1 +1,38 @@
-//! placeholder
+//! The node's HTTP interface: routes, limits, the event stream, TLS.
+//!
+//! Deliberately not here: what the answers are made of. Routes ask a [`Backend`], which the node implements over its ledger
+//! and replica; the crate knows no storage, no network of nodes, no contract. The shapes are in [`vouch_types::api`].
+//!
+//! ```text
+//! TCP --limits--> TLS --> HTTP/1.1 or 2 --request id, panic guard, rate, time--> route --> Backend
+//!                                                        every error: application/problem+json
+//! ```
+//!
+//! **Submitting is idempotent.** A transaction's id is the hash of its body. Submitting it again, to any node, answers with
+//! the same id and the status `known` until it expires; it takes effect at most once.
+#![forbid(unsafe_code)]
+
+mod admin;
+mod backend;
+mod config;
+mod connections;
+mod error;
+mod extract;
+mod feed;
+mod metrics;
+mod middleware;
+mod openapi;
+mod rate_limit;
+mod router;
+mod routes;
+mod server;
+mod tls;
+
+pub use admin::AdminToken;
+pub use backend::Backend;
+pub use config::{ApiConfig, Limits, RateLimit, Transport};
+pub use error::ApiError;
+pub use openapi::document as openapi_document;
+pub use router::{Api, ApiState, router};
+pub use server::{ServeError, Server};
+pub use tls::TlsReloader;

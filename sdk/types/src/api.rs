@@ -31,7 +31,7 @@ pub use node::{BackupRequest, BackupView, Condition, ConditionState, Liveness, N
 pub use problem::{Language, Problem, ProblemKind, kind_of};
 pub use problem_catalogue::CATALOGUE;
 pub use transactions::{
-    CallView, Claim, EventView, OutcomeView, ProofView, ReceiptView, SubmitBatchRequest, SubmitItem, SubmitRequest,
+    CallView, Claim, EventView, OutcomeView, ProofView, ReceiptView, SubmitBatchAnswer, SubmitBatchRequest, SubmitItem, SubmitRequest,
     SubmitStatus, Submitted, TransactionStatus, TransactionView,
 };
 

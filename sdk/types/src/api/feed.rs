@@ -90,17 +90,16 @@ impl FeedItem {
     }
 
     /// All items of a block with their cursors, in order. Events stand as items of their own, not within transactions.
-    #[must_use]
-    pub fn of_block(block: &FinalBlock) -> Vec<(Cursor, Self)> {
+    pub fn of_block(block: &FinalBlock) -> impl Iterator<Item = (Cursor, Self)> + Send + '_ {
         let height = block.summary.height;
-        let mut items = vec![Self::Block(block.summary.clone())];
-        for transaction in &block.transactions {
+        let head = core::iter::once_with(|| Self::Block(block.summary.clone()));
+        let rest = block.transactions.iter().flat_map(move |transaction| {
+            let item = || Self::Transaction(Box::new(transaction.without_events()));
             let events = transaction.events.iter().cloned();
-            let events = events.map(|event| Self::Event { tx: transaction.id, height, event });
-            items.push(Self::Transaction(Box::new(TransactionView { events: Vec::new(), ..transaction.clone() })));
-            items.extend(events);
-        }
-        (0u32..).zip(items).map(|(index, item)| (Cursor { height, index }, item)).collect()
+            let events = events.map(move |event| Self::Event { tx: transaction.id, height, event });
+            core::iter::once_with(item).chain(events)
+        });
+        (0u32..).zip(head.chain(rest)).map(move |(index, item)| (Cursor { height, index }, item))
     }
 }
 

@@ -71,6 +71,14 @@ pub enum SubmitItem {
     },
 }
 
+/// The answer to a batch.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct SubmitBatchAnswer {
+    /// One result per item, in the order of the request.
+    pub results: Vec<SubmitItem>,
+}
+
 /// What became of a transaction.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -126,6 +134,28 @@ pub struct TransactionView {
     pub output_value: Option<serde_json::Value>,
     /// What the contracts said happened; none when it failed.
     pub events: Vec<EventView>,
+}
+
+impl TransactionView {
+    /// The same with an empty list of events, as the feed shows it.
+    #[must_use]
+    pub fn without_events(&self) -> Self {
+        Self {
+            id: self.id,
+            height: self.height,
+            index: self.index,
+            block: self.block,
+            time: self.time,
+            expiry: self.expiry,
+            signers: self.signers.clone(),
+            calls: self.calls.clone(),
+            bytes: self.bytes,
+            receipt: self.receipt.clone(),
+            output: self.output.clone(),
+            output_value: self.output_value.clone(),
+            events: Vec::new(),
+        }
+    }
 }
 
 /// One contract call of a transaction.

@@ -1,0 +1,9 @@
+//! One file per noun.
+
+pub(crate) mod blocks;
+pub(crate) mod contracts;
+pub(crate) mod events;
+pub(crate) mod fallback;
+pub(crate) mod node;
+pub(crate) mod registry;
+pub(crate) mod transactions;
