@@ -70,9 +70,10 @@ impl PublicKey {
     /// True for a key nobody may register: unknown algorithm, not a point, not in canonical form, or of small order.
     #[must_use]
     pub fn is_weak(&self) -> bool {
+        // dalek keeps the bytes it was given, so the point has to be encoded anew to see whether they are its one form.
         self.algorithm != Algorithm::Ed25519 as u8
             || ed25519_dalek::VerifyingKey::from_bytes(&self.bytes)
-                .map_or(true, |key| key.is_weak() || key.to_bytes() != self.bytes)
+                .map_or(true, |key| key.is_weak() || key.to_edwards().compress().to_bytes() != self.bytes)
     }
 
     /// Checks a signature over `message`.
