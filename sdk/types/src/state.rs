@@ -165,8 +165,10 @@ fn keyed(key: &[u8; 32], parts: &[&[u8]]) -> Hash32 {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite)]
 pub struct StateProof {
     /// The state key.
+    #[serde(with = "crate::hex_serde")]
     pub key: Vec<u8>,
     /// Its value; `None` when it was deleted.
+    #[serde(with = "crate::hex_serde::option")]
     pub value: Option<Vec<u8>>,
     /// Its slot.
     pub slot: u64,
@@ -202,8 +204,10 @@ impl StateProof {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite)]
 pub struct StateEntry {
     /// The state key.
+    #[serde(with = "crate::hex_serde")]
     pub key: Vec<u8>,
     /// Its value; `None` when it was deleted.
+    #[serde(with = "crate::hex_serde::option")]
     pub value: Option<Vec<u8>>,
 }
 
