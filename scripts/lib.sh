@@ -1,0 +1,79 @@
+# Functions that the task runner and the scripts share. Sourced by bash, never run.
+# shellcheck shell=bash
+
+die() {
+  printf 'error: %s\n' "$*" >&2
+  exit 1
+}
+
+# step NAME COMMAND...: runs a command, says how long it took, and stops everything by name when it fails.
+step() {
+  local name=$1 began=$SECONDS code=0
+  shift
+  printf '\n==> %s\n' "$name"
+  "$@" || code=$?
+  if [ "$code" != 0 ]; then
+    printf '==> %s: FAILED after %s s (exit code %s)\n' "$name" "$((SECONDS - began))" "$code" >&2
+    exit "$code"
+  fi
+  printf '==> %s: %s s\n' "$name" "$((SECONDS - began))"
+}
+
+# Where cargo builds: the caller's choice, else a folder of the user's that several clones share, else the clone's own.
+use_target_dir() {
+  if [ -z "${CARGO_TARGET_DIR:-}" ]; then
+    local cache="${XDG_CACHE_HOME:-${HOME:-/nonexistent}/.cache}/vouch"
+    if mkdir -p "$cache/target" 2>/dev/null && [ -w "$cache/target" ]; then
+      CARGO_TARGET_DIR=$cache/target
+    else
+      CARGO_TARGET_DIR=$PWD/target
+    fi
+  fi
+  case $CARGO_TARGET_DIR in /*) ;; *) CARGO_TARGET_DIR=$PWD/$CARGO_TARGET_DIR ;; esac
+  export CARGO_TARGET_DIR
+}
+
+bin_dir() { printf '%s/debug' "$CARGO_TARGET_DIR"; }
+
+# RocksDB's bindings are made with libclang. Without clang's own headers the compiler's serve as well.
+use_libclang() {
+  [ -z "${BINDGEN_EXTRA_CLANG_ARGS:-}" ] || return 0
+  compgen -G '/usr/lib/llvm-*/lib/clang/*/include/stddef.h' >/dev/null && return 0
+  compgen -G '/usr/lib/clang/*/include/stddef.h' >/dev/null && return 0
+  command -v gcc >/dev/null || return 0
+  BINDGEN_EXTRA_CLANG_ARGS="-I$(gcc -print-file-name=include)"
+  export BINDGEN_EXTRA_CLANG_ARGS
+}
+
+has_libclang() {
+  [ -n "${LIBCLANG_PATH:-}" ] && return 0
+  compgen -G '/usr/lib/llvm-*/lib/libclang*.so*' >/dev/null && return 0
+  ldconfig -p 2>/dev/null | grep -q 'libclang[-.0-9]*\.so'
+}
+
+# Places that tests and programs read from the environment.
+export_test_places() {
+  VOUCH_BIN=$(bin_dir)/vouch
+  VOUCH_CONTRACTS=${VOUCH_CONTRACTS:-$CARGO_TARGET_DIR/contracts}
+  export VOUCH_BIN VOUCH_CONTRACTS
+}
+
+# What a measurement says about itself, for the programs that write docs/figures.
+export_measurement() {
+  local model
+  model=$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo 2>/dev/null | head -n 1)
+  VOUCH_FIGURES=$PWD/docs/figures
+  VOUCH_COMMIT=$(git rev-parse HEAD)
+  VOUCH_DATE=$(date -u +%Y-%m-%d)
+  VOUCH_MACHINE="$(nproc) cores (${model:-unknown}), $(awk '/^MemTotal/ { printf "%d GiB", $2 / 1048576 }' /proc/meminfo)"
+  export VOUCH_FIGURES VOUCH_COMMIT VOUCH_DATE VOUCH_MACHINE
+}
+
+# Runs tests with nextest where it is installed, else with cargo's own runner. Both end with a summary.
+run_tests() {
+  if cargo nextest --version >/dev/null 2>&1; then
+    cargo nextest run --no-fail-fast "$@"
+  else
+    cargo test --no-fail-fast --lib --bins --tests "$@"
+  fi
+}

@@ -1,0 +1,53 @@
+#!/usr/bin/env bash
+# Installs what building needs beside Rust, where apt-get is at hand, and says what is missing where it is not.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+source scripts/lib.sh
+
+has_headers() { printf '#include <stddef.h>\nint main() { return 0; }\n' | "$1" -x "$2" -fsyntax-only - 2>/dev/null; }
+
+missing() {
+  { command -v make && has_headers cc c && has_headers c++ c++; } >/dev/null 2>&1 || echo build-essential
+  command -v pkg-config >/dev/null || echo pkg-config
+  command -v git >/dev/null || echo git
+  command -v python3 >/dev/null || echo python3
+  has_libclang || echo libclang-dev
+}
+
+install() {
+  local as_root=()
+  if [ "$(id -u)" != 0 ]; then
+    command -v sudo >/dev/null || return 1
+    as_root=(sudo)
+  fi
+  command -v apt-get >/dev/null || return 1
+  export DEBIAN_FRONTEND=noninteractive
+  "${as_root[@]}" apt-get update -qq </dev/null || printf 'apt-get update failed; using the lists at hand\n' >&2
+  "${as_root[@]}" apt-get install -y -qq --no-install-recommends "$@" </dev/null
+}
+
+command -v cargo >/dev/null || die "cargo is not on the path: install Rust with rustup, https://rustup.rs"
+
+mapfile -t packages < <(missing)
+if [ ${#packages[@]} -gt 0 ]; then
+  printf 'missing: %s\n' "${packages[*]}"
+  if ! install "${packages[@]}"; then
+    die "cannot install them here. Needed: a C and C++ compiler with make, pkg-config, git, python3 and libclang" \
+      "(Fedora: gcc-c++ make pkgconf git python3 clang-devel; Arch: base-devel git python clang;" \
+      "macOS: xcode-select --install, brew install llvm)"
+  fi
+fi
+has_libclang || die "libclang was installed but is not found; set LIBCLANG_PATH to its folder"
+
+for component in rustfmt clippy; do
+  cargo "${component/rustfmt/fmt}" --version >/dev/null 2>&1 || rustup component add "$component" ||
+    die "this toolchain has no $component, which the checks need"
+done
+
+# Contracts are compiled for WebAssembly; the script knows which compiler of this machine can.
+if [ -x scripts/build-contracts.sh ]; then
+  scripts/build-contracts.sh --setup
+fi
+
+cargo fetch --locked --quiet
+printf 'setup: everything is there (%s)\n' "$(cargo --version)"
