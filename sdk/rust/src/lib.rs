@@ -1,1 +1,27 @@
-//! placeholder
+//! Client of a Vouch chain for business systems: build, sign, submit, wait, prove, verify, follow.
+//!
+//! Deliberately not here: anything a node does, and any trust in one. A client may talk to several nodes and go on when one
+//! is down; what a node says about finality is checked with [`Client::proof`], from the chain id alone.
+//!
+//! ```text
+//! keystore --key--> TransactionBuilder --signed--> Client::submit --id--> Client::wait --> Client::proof --> verified
+//! ```
+#![forbid(unsafe_code)]
+
+mod client;
+mod config;
+mod error;
+mod events;
+pub mod keystore;
+mod random;
+mod sse;
+mod transaction;
+mod transport;
+
+pub use client::{Client, ListQuery};
+pub use config::{AdminToken, ClientConfig};
+pub use error::Error;
+pub use events::EventsRequest;
+pub use keystore::{KeystoreError, Password};
+pub use transaction::{SignedTransaction, TransactionBuilder};
+pub use vouch_types as types;

@@ -1,0 +1,325 @@
+//! The client.
+
+use std::{fmt::Write as _, sync::Arc, time::Duration};
+
+use futures::Stream;
+use serde_json::json;
+use tokio::time::Instant;
+use vouch_types::{
+    ContractName, Height, TxId,
+    abi::Abi,
+    api::{
+        BackupView, BlockDetail, BlockSummary, ChainParams, Claim, ContractSummary, ContractView, Cursor, EvidenceView,
+        FeedItem, HexBytes, MemberView, NodeStatus, Page, QueryBody, QueryView, StateView, SubmitBatchAnswer,
+        SubmitItem, Submitted, TransactionStatus, TransactionView, ValidatorsView, WAIT_MS_MAX,
+    },
+    light::{Fact, ProofBundle, VerifiedClaim},
+};
+
+use crate::{
+    ClientConfig, Error, EventsRequest, SignedTransaction, TransactionBuilder, events,
+    transport::{Body, Call, Transport},
+};
+
+/// Which part of a list.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ListQuery {
+    /// What the page before gave as `next`.
+    pub from: Option<String>,
+    /// Items of the page.
+    pub limit: Option<u32>,
+}
+
+/// Talks to one or several nodes of a chain. Cheap to clone; all clones share connections.
+#[derive(Debug, Clone)]
+pub struct Client {
+    transport: Arc<Transport>,
+}
+
+impl Client {
+    /// With a configuration; [`ClientConfig::build`] does the same.
+    ///
+    /// # Errors
+    /// [`Error::Configuration`].
+    pub fn new(config: ClientConfig) -> Result<Self, Error> {
+        Ok(Self { transport: Arc::new(Transport::new(config)?) })
+    }
+
+    async fn get<T: serde::de::DeserializeOwned>(&self, path: impl Into<String>) -> Result<T, Error> {
+        self.transport.json(&Call::get(path)).await
+    }
+
+    /// The chain's numbers, needed to build transactions.
+    ///
+    /// # Errors
+    /// [`Error`]; [`Error::WrongChain`] when the configuration names another chain.
+    pub async fn params(&self) -> Result<ChainParams, Error> {
+        let params: ChainParams = self.get("/api/v1/params").await?;
+        match self.transport.config.chain {
+            Some(expected) if expected != params.chain => {
+                let node = self.transport.config.nodes.join(", ");
+                Err(Error::WrongChain { node, actual: params.chain, expected })
+            }
+            _ => Ok(params),
+        }
+    }
+
+    /// A transaction to be filled, with an expiry that fits the chain's head.
+    ///
+    /// # Errors
+    /// As [`Client::params`].
+    pub async fn transaction_builder(&self) -> Result<TransactionBuilder, Error> {
+        Ok(TransactionBuilder::new(&self.params().await?))
+    }
+
+    /// Submits; again and elsewhere if need be, which is safe: the id is the same and it takes effect at most once.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] with the node's code, or that no node could be reached.
+    pub async fn submit(&self, transaction: &SignedTransaction) -> Result<Submitted, Error> {
+        let body = Body::Octets(transaction.raw.clone().into());
+        let submitted: Submitted = self.transport.json(&Call::post("/api/v1/transactions", body)).await?;
+        if submitted.id == transaction.id {
+            Ok(submitted)
+        } else {
+            let reason = format!("it names the transaction {} instead of {}", submitted.id, transaction.id);
+            Err(Error::BadAnswer { node: self.transport.config.nodes.join(", "), reason })
+        }
+    }
+
+    /// Submits many in one request, at most [`vouch_types::api::BATCH_ITEMS_MAX`]; one result each, in order.
+    ///
+    /// # Errors
+    /// When the request as a whole failed.
+    pub async fn submit_batch(&self, transactions: &[SignedTransaction]) -> Result<Vec<SubmitItem>, Error> {
+        let mut body = Vec::with_capacity(transactions.iter().map(|tx| tx.raw.len() + 4).sum());
+        for transaction in transactions {
+            let length = u32::try_from(transaction.raw.len()).map_err(|_| {
+                Error::Configuration("a transaction has more than 4 GiB".into())
+            })?;
+            body.extend_from_slice(&length.to_le_bytes());
+            body.extend_from_slice(&transaction.raw);
+        }
+        let call = Call::post("/api/v1/transactions/batch", Body::Octets(body.into()));
+        let answer: SubmitBatchAnswer = self.transport.json(&call).await?;
+        if answer.results.len() == transactions.len() {
+            Ok(answer.results)
+        } else {
+            let reason = format!("{} results for {} transactions", answer.results.len(), transactions.len());
+            Err(Error::BadAnswer { node: self.transport.config.nodes.join(", "), reason })
+        }
+    }
+
+    /// What became of a transaction.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn transaction(&self, id: TxId) -> Result<TransactionStatus, Error> {
+        self.get(format!("/api/v1/transactions/{id}")).await
+    }
+
+    /// Waits until a transaction is final. It may have failed: see its receipt.
+    ///
+    /// # Errors
+    /// [`Error::Timeout`] when the time is over; waiting again is safe.
+    pub async fn wait(&self, id: TxId, timeout: Duration) -> Result<TransactionView, Error> {
+        let deadline = Instant::now() + timeout;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let wait_ms = u64::try_from(left.as_millis()).unwrap_or(u64::MAX).min(WAIT_MS_MAX);
+            let mut call = Call::get(format!("/api/v1/transactions/{id}?wait_ms={wait_ms}"));
+            call.wait = Duration::from_millis(wait_ms);
+            if let TransactionStatus::Final { transaction, .. } = self.transport.json(&call).await? {
+                return Ok(*transaction);
+            }
+            if Instant::now() >= deadline {
+                let detail = format!("transaction {id} was not final after {} ms", timeout.as_millis());
+                return Err(Error::Timeout(detail));
+            }
+        }
+    }
+
+    /// A proof bundle as a node gives it, not checked.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn proof_bundle(&self, id: TxId, claim: Claim) -> Result<ProofBundle, Error> {
+        let claim = match claim {
+            Claim::Transaction => "claim=transaction".to_owned(),
+            Claim::Receipt => "claim=receipt".to_owned(),
+            Claim::Event { index } => format!("claim=event&index={index}"),
+        };
+        let mut call = Call::get(format!("/api/v1/transactions/{id}/proof?{claim}"));
+        call.accept = "application/octet-stream";
+        Ok(ProofBundle::from_bytes(&self.transport.bytes(&call).await?)?)
+    }
+
+    /// A proof, checked here from the chain id alone: no node is believed. The configuration must name the chain.
+    ///
+    /// # Errors
+    /// [`Error::Proof`] when it shows nothing, [`Error::OtherClaim`] when it shows something else than was asked.
+    pub async fn proof(&self, id: TxId, claim: Claim) -> Result<(ProofBundle, VerifiedClaim), Error> {
+        let chain = self.transport.config.chain.ok_or_else(|| {
+            Error::Configuration("to check a proof the configuration must name the chain".into())
+        })?;
+        let bundle = self.proof_bundle(id, claim).await?;
+        let verified = bundle.verify(chain)?;
+        let is_asked = match (&verified.fact, claim) {
+            (Fact::Transaction { transaction, .. }, Claim::Transaction) => transaction.id() == id,
+            (Fact::Receipt(receipt), Claim::Receipt) => receipt.tx == id,
+            (Fact::Event { index, receipt, .. }, Claim::Event { index: asked }) => receipt.tx == id && *index == asked,
+            _ => false,
+        };
+        if is_asked {
+            Ok((bundle, verified))
+        } else {
+            Err(Error::OtherClaim(format!("asked was about transaction {id}")))
+        }
+    }
+
+    /// Blocks, newest first.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn blocks(&self, list: &ListQuery) -> Result<Page<BlockSummary>, Error> {
+        self.get(list_path("/api/v1/blocks", "before", list)).await
+    }
+
+    /// One block; the last one when `height` is `None`.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn block(&self, height: Option<Height>) -> Result<BlockDetail, Error> {
+        self.get(format!("/api/v1/blocks/{}", height_text(height))).await
+    }
+
+    /// A block's transactions with their results.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn block_transactions(
+        &self,
+        height: Option<Height>,
+        list: &ListQuery,
+    ) -> Result<Page<TransactionView>, Error> {
+        let path = format!("/api/v1/blocks/{}/transactions", height_text(height));
+        self.get(list_path(&path, "after", list)).await
+    }
+
+    /// Asks a contract.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn query(&self, contract: &ContractName, method: &str, body: QueryBody) -> Result<QueryView, Error> {
+        let path = format!("/api/v1/contracts/{contract}/query/{}", escape(method));
+        self.transport.json(&Call::post(path, Body::Json(json!(body)))).await
+    }
+
+    /// One value of a contract's state, as the node says or with a proof to check.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn state(&self, contract: &ContractName, key: &[u8], prove: bool) -> Result<StateView, Error> {
+        let key = HexBytes(key.to_vec());
+        self.get(format!("/api/v1/contracts/{contract}/state/{key}?proof={prove}")).await
+    }
+
+    /// Contracts by name.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn contracts(&self, list: &ListQuery) -> Result<Page<ContractSummary>, Error> {
+        self.get(list_path("/api/v1/contracts", "after", list)).await
+    }
+
+    /// One contract with its ABI as JSON.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn contract(&self, name: &ContractName) -> Result<ContractView, Error> {
+        self.get(format!("/api/v1/contracts/{name}")).await
+    }
+
+    /// A contract's ABI, read and checked.
+    ///
+    /// # Errors
+    /// [`Error::Abi`], or that it could not be had.
+    pub async fn abi(&self, name: &ContractName) -> Result<Abi, Error> {
+        Ok(Abi::from_json(&self.contract(name).await?.abi.to_string())?)
+    }
+
+    /// The validators of a height; the next one when `None`.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn validators(&self, height: Option<Height>) -> Result<ValidatorsView, Error> {
+        let query = height.map(|height| format!("?height={height}")).unwrap_or_default();
+        self.get(format!("/api/v1/validators{query}")).await
+    }
+
+    /// The members.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn members(&self) -> Result<Page<MemberView>, Error> {
+        self.get("/api/v1/members").await
+    }
+
+    /// Misbehaviour of validators that was seen.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn evidence(&self, list: &ListQuery) -> Result<Page<EvidenceView>, Error> {
+        self.get(list_path("/api/v1/evidence", "after", list)).await
+    }
+
+    /// How the node is, and why.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn status(&self) -> Result<NodeStatus, Error> {
+        self.get("/api/v1/status").await
+    }
+
+    /// Follows final blocks, transactions and events: in order, each once, across broken connections and nodes.
+    pub fn events(
+        &self,
+        request: EventsRequest,
+    ) -> impl Stream<Item = Result<(Cursor, FeedItem), Error>> + Send + Unpin + 'static {
+        events::follow(Arc::clone(&self.transport), request)
+    }
+
+    /// Has the node make a backup at an absolute path of its own machine. Needs the admin token; not tried twice.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn backup(&self, path: &str) -> Result<BackupView, Error> {
+        const PATIENCE: Duration = Duration::from_secs(24 * 3600);
+        let mut call = Call::post("/api/v1/admin/backup", Body::Json(json!({ "path": path })));
+        (call.is_idempotent, call.is_admin, call.wait) = (false, true, PATIENCE);
+        self.transport.json(&call).await
+    }
+}
+
+fn height_text(height: Option<Height>) -> String {
+    height.map_or_else(|| "latest".to_owned(), |height| height.to_string())
+}
+
+fn list_path(path: &str, from: &str, list: &ListQuery) -> String {
+    let from = list.from.as_ref().map(|value| format!("{from}={}", escape(value)));
+    let limit = list.limit.map(|limit| format!("limit={limit}"));
+    let query: Vec<String> = [from, limit].into_iter().flatten().collect();
+    if query.is_empty() { path.to_owned() } else { format!("{path}?{}", query.join("&")) }
+}
+
+/// Percent-encodes all but unreserved characters.
+pub(crate) fn escape(text: &str) -> String {
+    text.bytes().fold(String::with_capacity(text.len()), |mut out, byte| {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            let _ = write!(out, "%{byte:02X}");
+        }
+        out
+    })
+}

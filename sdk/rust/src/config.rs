@@ -1,0 +1,84 @@
+//! Which nodes, which authority, how patient.
+
+use std::time::Duration;
+
+use vouch_types::ChainId;
+
+use crate::{Client, Error};
+
+/// How a client finds and trusts nodes.
+#[derive(Debug, Clone)]
+pub struct ClientConfig {
+    /// Addresses such as `https://node1.example:7400`, the preferred one first. When one does not answer, the next is asked.
+    pub nodes: Vec<String>,
+    /// Certificate authorities that are trusted instead of the system's, PEM.
+    pub ca_pem: Option<Vec<u8>>,
+    /// The chain that is meant; a node of another one is refused.
+    pub chain: Option<ChainId>,
+    /// For one attempt at one node, waits that were asked for not included.
+    pub attempt_timeout: Duration,
+    /// For a connection.
+    pub connect_timeout: Duration,
+    /// Most attempts at one request, all nodes together.
+    pub attempts_max: u32,
+    /// First pause after every node was tried; doubles up to [`ClientConfig::backoff_max`].
+    pub backoff_min: Duration,
+    /// Longest pause.
+    pub backoff_max: Duration,
+    /// Sent with administrative requests.
+    pub admin_token: Option<AdminToken>,
+}
+
+/// A node's admin token; shows nothing in `Debug`.
+#[derive(Clone, zeroize::Zeroize, zeroize::ZeroizeOnDrop)]
+pub struct AdminToken(String);
+
+impl AdminToken {
+    /// From its text.
+    #[must_use]
+    pub fn new(token: impl Into<String>) -> Self {
+        Self(token.into())
+    }
+
+    pub(crate) fn text(&self) -> &str {
+        self.0.trim()
+    }
+}
+
+impl std::fmt::Debug for AdminToken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("AdminToken(<redacted>)")
+    }
+}
+
+impl ClientConfig {
+    /// For one node, with usual patience.
+    #[must_use]
+    pub fn new(node: impl Into<String>) -> Self {
+        Self::of_nodes([node])
+    }
+
+    /// For several nodes, the preferred one first.
+    #[must_use]
+    pub fn of_nodes<T: Into<String>>(nodes: impl IntoIterator<Item = T>) -> Self {
+        Self {
+            nodes: nodes.into_iter().map(Into::into).collect(),
+            ca_pem: None,
+            chain: None,
+            attempt_timeout: Duration::from_secs(15),
+            connect_timeout: Duration::from_secs(5),
+            attempts_max: 6,
+            backoff_min: Duration::from_millis(100),
+            backoff_max: Duration::from_secs(2),
+            admin_token: None,
+        }
+    }
+
+    /// Makes the client. Nothing is connected yet.
+    ///
+    /// # Errors
+    /// [`Error::Configuration`] for an address or authority that cannot be used.
+    pub fn build(self) -> Result<Client, Error> {
+        Client::new(self)
+    }
+}

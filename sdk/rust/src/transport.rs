@@ -1,0 +1,244 @@
+//! One request at one node; then the next node, then a pause, within bounds.
+
+use std::{
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
+
+use reqwest::{Method, RequestBuilder, Response, StatusCode, header};
+use serde::de::DeserializeOwned;
+use vouch_types::api::Problem;
+
+use crate::{ClientConfig, Error, random::random};
+
+/// Most bytes of an answer that is not a stream.
+const ANSWER_BYTES_MAX: usize = 64 << 20;
+
+/// A request's body: kept, so that it can be sent again.
+#[derive(Debug, Clone)]
+pub(crate) enum Body {
+    None,
+    Octets(bytes::Bytes),
+    Json(serde_json::Value),
+}
+
+/// A request that may be sent to any node.
+#[derive(Debug, Clone)]
+pub(crate) struct Call {
+    pub(crate) method: Method,
+    /// Path and query, beginning with a slash.
+    pub(crate) path: String,
+    pub(crate) body: Body,
+    pub(crate) accept: &'static str,
+    /// How long the node was asked to wait.
+    pub(crate) wait: Duration,
+    /// Whether sending it twice does no more than sending it once.
+    pub(crate) is_idempotent: bool,
+    pub(crate) is_admin: bool,
+}
+
+impl Call {
+    pub(crate) fn get(path: impl Into<String>) -> Self {
+        Self {
+            method: Method::GET,
+            path: path.into(),
+            body: Body::None,
+            accept: "application/json",
+            wait: Duration::ZERO,
+            is_idempotent: true,
+            is_admin: false,
+        }
+    }
+
+    pub(crate) fn post(path: impl Into<String>, body: Body) -> Self {
+        Self { method: Method::POST, body, ..Self::get(path) }
+    }
+}
+
+/// Connections to all nodes.
+#[derive(Debug)]
+pub(crate) struct Transport {
+    http: reqwest::Client,
+    pub(crate) config: ClientConfig,
+    preferred: AtomicUsize,
+}
+
+impl Transport {
+    pub(crate) fn new(mut config: ClientConfig) -> Result<Self, Error> {
+        if config.nodes.is_empty() {
+            return Err(Error::Configuration("no node is named".into()));
+        }
+        for node in &mut config.nodes {
+            let address = reqwest::Url::parse(node)
+                .ok()
+                .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+            if address.is_none() {
+                return Err(Error::Configuration(format!("{node:?} is not an http or https address")));
+            }
+            node.truncate(node.trim_end_matches('/').len());
+        }
+        // One provider per process; another one that is installed already is as good.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let mut builder = reqwest::Client::builder()
+            .connect_timeout(config.connect_timeout)
+            .tcp_nodelay(true)
+            .redirect(reqwest::redirect::Policy::none())
+            .user_agent(concat!("vouch-sdk/", env!("CARGO_PKG_VERSION")));
+        if let Some(pem) = &config.ca_pem {
+            let fault = |reason: String| Error::Configuration(format!("certificate authority: {reason}"));
+            let authorities = reqwest::Certificate::from_pem_bundle(pem).map_err(|error| fault(error.to_string()))?;
+            if authorities.is_empty() {
+                return Err(fault("there is no certificate in it".into()));
+            }
+            builder = builder.tls_certs_only(authorities);
+        }
+        let http = builder.build().map_err(|error| Error::Configuration(chain_of(&error)))?;
+        Ok(Self { http, config, preferred: AtomicUsize::new(0) })
+    }
+
+    /// Sends until a node gives an answer that will not change, at most [`ClientConfig::attempts_max`] times.
+    pub(crate) async fn send(&self, call: &Call) -> Result<(Response, String), Error> {
+        let count = self.config.nodes.len();
+        let mut backoff = self.config.backoff_min;
+        let mut attempt = 0;
+        loop {
+            let at = self.preferred.load(Ordering::Relaxed) % count;
+            let node = self.config.nodes.get(at).cloned().unwrap_or_default();
+            let error = match self.send_once(call, &node).await {
+                Ok(response) => return Ok((response, node)),
+                Err(error) => error,
+            };
+            attempt += 1;
+            if !call.is_idempotent || !error.is_passing() || attempt >= self.config.attempts_max {
+                return Err(error);
+            }
+            self.leave(at);
+            if usize::try_from(attempt).is_ok_and(|attempt| attempt % count == 0) {
+                tokio::time::sleep(self.pause(backoff, &error)?).await;
+                backoff = (backoff * 2).min(self.config.backoff_max);
+            }
+        }
+    }
+
+    /// Others that share the client may have moved on already.
+    fn leave(&self, at: usize) {
+        let next = (at + 1) % self.config.nodes.len();
+        let _ = self.preferred.compare_exchange(at, next, Ordering::Relaxed, Ordering::Relaxed);
+    }
+
+    /// Half to all of the backoff, so that many clients do not come back at once; what a node asked for counts.
+    fn pause(&self, backoff: Duration, error: &Error) -> Result<Duration, Error> {
+        let [random] = random::<1>()?;
+        let spread = backoff / 2 + backoff * u32::from(random) / 512;
+        let asked = match error {
+            Error::Refused { retry_after_s: Some(seconds), .. } => Duration::from_secs(*seconds),
+            _ => Duration::ZERO,
+        };
+        Ok(spread.max(asked.min(Duration::from_secs(30))))
+    }
+
+    async fn send_once(&self, call: &Call, node: &str) -> Result<Response, Error> {
+        let request = self.request(call, node).timeout(self.config.attempt_timeout + call.wait);
+        check(request.send().await.map_err(|error| of_reqwest(&error, node))?, node).await
+    }
+
+    fn request(&self, call: &Call, node: &str) -> RequestBuilder {
+        let request = self.http.request(call.method.clone(), format!("{node}{}", call.path));
+        let mut request = request.header(header::ACCEPT, call.accept);
+        if let (true, Some(token)) = (call.is_admin, &self.config.admin_token) {
+            request = request.bearer_auth(token.text());
+        }
+        match &call.body {
+            Body::None => request,
+            Body::Json(value) => request.json(value),
+            Body::Octets(bytes) => {
+                request.header(header::CONTENT_TYPE, "application/octet-stream").body(bytes.clone())
+            }
+        }
+    }
+
+    /// Opens a stream at the preferred node: no bound on its length, one attempt.
+    pub(crate) async fn open(&self, call: &Call) -> Result<(Response, String), Error> {
+        let at = self.preferred.load(Ordering::Relaxed) % self.config.nodes.len();
+        let node = self.config.nodes.get(at).cloned().unwrap_or_default();
+        let sent = tokio::time::timeout(self.config.attempt_timeout, self.request(call, &node).send()).await;
+        let opened = match sent {
+            Err(_) => Err(Error::Timeout(format!("{node} did not answer in time"))),
+            Ok(Err(error)) => Err(of_reqwest(&error, &node)),
+            Ok(Ok(response)) => check(response, &node).await,
+        };
+        if opened.is_err() {
+            self.leave(at);
+        }
+        Ok((opened?, node))
+    }
+
+    /// Sends and reads the answer.
+    pub(crate) async fn json<T: DeserializeOwned>(&self, call: &Call) -> Result<T, Error> {
+        let (response, node) = self.send(call).await?;
+        let bytes = read(response, &node).await?;
+        serde_json::from_slice(&bytes).map_err(|error| Error::BadAnswer { node, reason: error.to_string() })
+    }
+
+    pub(crate) async fn bytes(&self, call: &Call) -> Result<Vec<u8>, Error> {
+        let (response, node) = self.send(call).await?;
+        read(response, &node).await
+    }
+}
+
+async fn read(mut response: Response, node: &str) -> Result<Vec<u8>, Error> {
+    let mut out = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(|error| of_reqwest(&error, node))? {
+        if out.len() + chunk.len() > ANSWER_BYTES_MAX {
+            let reason = format!("more than {ANSWER_BYTES_MAX} bytes");
+            return Err(Error::BadAnswer { node: node.into(), reason });
+        }
+        out.extend_from_slice(&chunk);
+    }
+    Ok(out)
+}
+
+/// An answer that is no success becomes the error it tells of.
+async fn check(response: Response, node: &str) -> Result<Response, Error> {
+    let status = response.status();
+    if status.is_success() {
+        return Ok(response);
+    }
+    let retry_after = response.headers().get(header::RETRY_AFTER);
+    let retry_after_s = retry_after.and_then(|value| value.to_str().ok()?.parse().ok());
+    let body = read(response, node).await?;
+    match serde_json::from_slice::<Problem>(&body) {
+        Ok(problem) => Err(Error::Refused { problem: Box::new(problem), node: node.into(), retry_after_s }),
+        Err(_) => Err(not_vouch(status, node)),
+    }
+}
+
+fn not_vouch(status: StatusCode, node: &str) -> Error {
+    Error::BadAnswer { node: node.into(), reason: format!("status {status} without a problem document") }
+}
+
+pub(crate) fn of_reqwest(error: &reqwest::Error, node: &str) -> Error {
+    let reason = chain_of(error);
+    if error.is_timeout() {
+        return Error::Timeout(format!("{node} did not answer in time"));
+    }
+    let lower = reason.to_ascii_lowercase();
+    if lower.contains("certificate") || lower.contains("tls") {
+        return Error::Tls { node: node.into(), reason };
+    }
+    Error::Unreachable { node: node.into(), reason }
+}
+
+/// An error with what caused it; reqwest shows only its own layer.
+fn chain_of(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let next = error.to_string();
+        if !text.contains(&next) {
+            text = format!("{text}: {next}");
+        }
+        cause = error.source();
+    }
+    text
+}
