@@ -6,7 +6,7 @@ use wincode::{SchemaRead, SchemaWrite};
 use super::{
     StateTree, TreeError,
     levels::{UpperLevels, each_page},
-    page::{PAGE_CHILDREN, page_key, pages_on_level},
+    page::{CHILDREN, PAGE_CHILDREN, page_key, pages_on_level},
     prove::page_over,
     record::{HEAD_KEY, IMPORT_KEY, StateRecord, TreeHead},
 };
@@ -106,7 +106,7 @@ impl StateImport {
     /// [`TreeError::Proof`] and [`TreeError::OutOfOrder`]: bad input, nothing is changed, another peer may be asked.
     pub fn accept(&mut self, piece: &RangeProof) -> Result<Batch, TreeError> {
         let to = piece.to();
-        let aligned = to % IMPORT_ALIGNMENT == 0 || to == piece.slots;
+        let aligned = to.is_multiple_of(IMPORT_ALIGNMENT) || to == piece.slots;
         if piece.from != self.next || !aligned {
             return Err(TreeError::OutOfOrder { expected: self.next });
         }
@@ -118,7 +118,7 @@ impl StateImport {
             batch.put(Table::State, entry.key.as_slice(), record.encode());
         }
         let first = piece.from / PAGE_CHILDREN;
-        for (number, children) in (first..).zip(leaves.chunks(PAGE_CHILDREN as usize)) {
+        for (number, children) in (first..).zip(leaves.chunks(CHILDREN)) {
             batch.put(Table::Tree, page_key(0, number), page_over(children).to_bytes());
         }
         let progress = Progress { version: FORMAT_VERSION, root: self.root, slots: piece.slots, next: to };

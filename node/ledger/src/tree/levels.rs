@@ -4,16 +4,16 @@ use vouch_types::{Hash32, state::page_levels};
 
 use super::{
     TreeError,
-    page::{PAGE_CHILDREN, Page, page_key, pages_on_level},
+    page::{CHILDREN, Page, page_key, pages_on_level},
 };
 use crate::storage::{Batch, Table, View};
 
 /// Pages read in one go.
 const SCAN_PAGES: usize = 4096;
 
-/// All pages from level 1 up. Each page is a box of its own, so that growing a level moves pointers and not pages.
+/// All pages from level 1 up.
 #[derive(Debug, Default)]
-pub struct UpperLevels(Vec<Vec<Box<Page>>>);
+pub struct UpperLevels(Vec<Vec<Page>>);
 
 impl UpperLevels {
     /// Reads the levels of a tree of `slots` slots; how they hash together is checked by the caller.
@@ -47,7 +47,7 @@ impl UpperLevels {
         let mut upper = Self::default();
         for level in 1..page_levels(slots) {
             let mut above = Vec::with_capacity(nodes.len() / 16 + 1);
-            for (number, children) in (0..).zip(nodes.chunks(PAGE_CHILDREN as usize)) {
+            for (number, children) in (0..).zip(nodes.chunks(CHILDREN)) {
                 let mut page = Page::default();
                 for (child, hash) in (0..).zip(children) {
                     page.set(child, *hash);
@@ -64,7 +64,7 @@ impl UpperLevels {
     #[must_use]
     pub fn get(&self, level: u32, number: u64) -> Option<&Page> {
         let pages = self.0.get((level as usize).checked_sub(1)?)?;
-        pages.get(usize::try_from(number).ok()?).map(|page| &**page)
+        pages.get(usize::try_from(number).ok()?)
     }
 
     /// Sets a page that is there, or appends the next one of its level.
@@ -81,9 +81,13 @@ impl UpperLevels {
         }
         let Some(pages) = self.0.get_mut(index) else { return Err(gap) };
         if let Some(there) = pages.get_mut(number) {
-            **there = page;
+            *there = page;
         } else if number == pages.len() {
-            pages.push(Box::new(page));
+            if number == pages.capacity() {
+                // By an eighth and not by doubling: the levels are the largest thing a node keeps in memory.
+                pages.reserve_exact(number / 8 + 16);
+            }
+            pages.push(page);
         } else {
             return Err(gap);
         }

@@ -7,12 +7,15 @@ use super::TreeError;
 /// Children of a page.
 pub const PAGE_CHILDREN: u64 = 16;
 
+/// The same as a length.
+pub const CHILDREN: usize = 16;
+
 /// Size of a stored page, in bytes.
 pub const PAGE_BYTES: usize = 512;
 
 /// Sixteen nodes side by side; zero where the tree has no slot yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Page([Hash32; PAGE_CHILDREN as usize]);
+pub struct Page([Hash32; CHILDREN]);
 
 impl Page {
     /// The child at a position, counted modulo 16, so that a node's number on its level can be given as it is.
@@ -83,7 +86,7 @@ impl Page {
 pub fn page_key(level: u32, page: u64) -> [u8; 9] {
     let mut key = [0; 9];
     // There are at most 16 levels.
-    key[0] = level as u8;
+    key[0] = level.to_le_bytes()[0];
     key[1..].copy_from_slice(&page.to_be_bytes());
     key
 }

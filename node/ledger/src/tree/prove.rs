@@ -8,13 +8,16 @@ use vouch_types::{
 use super::{
     TreeError,
     levels::{UpperLevels, each_page},
-    page::{PAGE_CHILDREN, Page, page_key},
+    page::{CHILDREN, PAGE_CHILDREN, Page, page_key},
     record::{StateRecord, TreeHead},
 };
 use crate::storage::{Table, View};
 
 /// Slots read in one go.
 const SCAN_SLOTS: u64 = 4096;
+
+/// Records counted in one go.
+const SCAN_RECORDS: usize = 4096;
 
 /// Slots after which the size of a piece is looked at.
 const PIECE_STEP_SLOTS: u64 = 256;
@@ -82,7 +85,7 @@ pub fn verify_stored(view: &dyn View) -> Result<StateRoot, TreeError> {
             .zip(read_entries(view, from, to)?)
             .map(|(slot, entry)| slot_hash(slot, &entry.key, entry.value.as_deref()))
             .collect();
-        lowest.extend(leaves.chunks(PAGE_CHILDREN as usize).map(|children| page_over(children).node()));
+        lowest.extend(leaves.chunks(CHILDREN).map(|children| page_over(children).node()));
         from = to;
     }
     let mut stored = Vec::with_capacity(lowest.len());
@@ -187,7 +190,7 @@ fn read_entries(view: &dyn View, from: u64, to: u64) -> Result<Vec<StateEntry>, 
 fn count_records(view: &dyn View) -> Result<u64, TreeError> {
     let (mut count, mut from) = (0u64, Vec::new());
     loop {
-        let entries = view.scan(Table::State, &from, None, SCAN_SLOTS as usize)?;
+        let entries = view.scan(Table::State, &from, None, SCAN_RECORDS)?;
         count += entries.len() as u64;
         let Some((last, _)) = entries.into_iter().next_back() else { return Ok(count) };
         from = last;

@@ -61,7 +61,7 @@ fn sorted(changes: impl IntoIterator<Item = StateChange>) -> Vec<StateChange> {
 
 fn puts(range: std::ops::Range<u32>) -> Vec<StateChange> {
     // The hash spreads the keys, so that slots are not in the order of keys from block to block.
-    sorted(range.map(|n| (blake3::hash(&n.to_le_bytes()).as_bytes().to_vec(), Some(vec![n as u8; (n % 90) as usize]))))
+    sorted(range.map(|n| (blake3::hash(&n.to_le_bytes()).as_bytes().to_vec(), Some(vec![n.to_le_bytes()[0]; (n % 90) as usize]))))
 }
 
 fn commit(storage: &MemoryStorage, tree: &mut StateTree, changes: &[StateChange]) {

@@ -90,7 +90,7 @@ impl StateTree {
         if leaves.is_empty() {
             return Ok(update);
         }
-        let nodes = self.put_lowest(view, leaves, &mut update.batch)?;
+        let nodes = self.put_lowest(view, &leaves, &mut update.batch)?;
         let top = self.put_upper(slots, nodes, &mut update);
         update.head = TreeHead::new(slots, top);
         update.batch.put(Table::Meta, HEAD_KEY, update.head.encode());
@@ -150,7 +150,7 @@ impl StateTree {
     fn put_lowest(
         &self,
         view: &dyn View,
-        leaves: Vec<(u64, Hash32)>,
+        leaves: &[(u64, Hash32)],
         batch: &mut Batch,
     ) -> Result<Vec<(u64, Hash32)>, TreeError> {
         let there = pages_on_level(self.head.slots, 0);
@@ -161,7 +161,7 @@ impl StateTree {
         let keys: Vec<&[u8]> = keys.iter().map(<[u8; 9]>::as_slice).collect();
         let mut stored = numbers.iter().zip(view.get_many(Table::Tree, &keys)?);
         each_changed_page(
-            &leaves,
+            leaves,
             |number| match stored.next() {
                 Some((&stored_number, bytes)) if stored_number == number => {
                     self.checked_page(number, bytes.as_deref())
