@@ -86,9 +86,9 @@ pub enum Type {
     /// A public key: algorithm byte and 32 bytes; `ed25519:…` in JSON.
     Key,
     /// Any number of values of one type; an array in JSON.
-    List(Box<Type>),
+    List(Box<Self>),
     /// A value or nothing, which is `null` in JSON. Nothing may be left out: one value has one text.
-    Option(Box<Type>),
+    Option(Box<Self>),
     /// One of [`Abi::types`].
     Named(String),
 }
@@ -171,8 +171,7 @@ pub struct Variant {
 }
 
 /// What a named type is made of.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Shape {
     /// All of these, in order of encoding; an object in JSON.
     Struct(Vec<Field>),
@@ -182,13 +181,46 @@ pub enum Shape {
 
 /// A named type.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "DefinitionText", into = "DefinitionText")]
 pub struct TypeDefinition {
     /// For people.
-    #[serde(default)]
     pub title: Title,
     /// What it is made of.
-    #[serde(flatten)]
     pub shape: Shape,
+}
+
+/// How a named type is written: with one of two keys.
+#[derive(Serialize, Deserialize)]
+struct DefinitionText {
+    #[serde(default)]
+    title: Title,
+    #[serde(rename = "struct", default, skip_serializing_if = "Option::is_none")]
+    fields: Option<Vec<Field>>,
+    #[serde(rename = "enum", default, skip_serializing_if = "Option::is_none")]
+    variants: Option<Vec<Variant>>,
+}
+
+impl TryFrom<DefinitionText> for TypeDefinition {
+    type Error = &'static str;
+
+    fn try_from(text: DefinitionText) -> Result<Self, Self::Error> {
+        let shape = match (text.fields, text.variants) {
+            (Some(fields), None) => Shape::Struct(fields),
+            (None, Some(variants)) => Shape::Enum(variants),
+            _ => return Err("a type has either \"struct\" or \"enum\""),
+        };
+        Ok(Self { title: text.title, shape })
+    }
+}
+
+impl From<TypeDefinition> for DefinitionText {
+    fn from(definition: TypeDefinition) -> Self {
+        let (fields, variants) = match definition.shape {
+            Shape::Struct(fields) => (Some(fields), None),
+            Shape::Enum(variants) => (None, Some(variants)),
+        };
+        Self { title: definition.title, fields, variants }
+    }
 }
 
 /// A contract's description of itself, checked by [`Abi::from_json`] or [`Abi::validate`].

@@ -309,6 +309,7 @@ fn check_root(slots: u64, top: &Hash32, root: &StateRoot) -> Result<(), StatePro
 }
 
 #[cfg(test)]
+#[expect(clippy::cast_possible_truncation, reason = "the numbers here are small and chosen")]
 mod tests {
     use super::*;
     use crate::codec::{decode, encode};

@@ -94,11 +94,10 @@ impl Abi {
         let mut ty = ty;
         for _ in 0..DEPTH_MAX {
             ty = match ty {
-                Type::List(inner) => inner,
                 Type::Option(inner) if matches!(**inner, Type::Option(_)) => {
                     return Err(AbiError::DoubleOption { path: path.to_owned() });
                 }
-                Type::Option(inner) => inner,
+                Type::List(inner) | Type::Option(inner) => inner,
                 Type::Named(name) if !self.types.contains_key(name) => {
                     return Err(AbiError::UnknownType { path: path.to_owned(), name: name.clone() });
                 }

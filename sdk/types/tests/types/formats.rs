@@ -1,12 +1,8 @@
 //! Every format as vectors: the values, their bytes and their hashes.
 
-mod golden;
-mod support;
-
 use std::{collections::BTreeSet, path::Path};
 
 use serde_json::{Value, json};
-use support::{Chain, event, secret, set, state_proof, transaction};
 use vouch_types::{
     Abi, Block, BlockHash, ChainId, Event, Failure, Fuel, Hash32, Header, Height, Outcome, ProofBundle,
     ProposalStatement, PublicKey, Receipt, Round, StateProof, Transaction, UnverifiedTransaction, VoteKind,
@@ -14,6 +10,11 @@ use vouch_types::{
     hash::domain_hash,
     merkle,
     receipt::{events_root, output_hash},
+};
+
+use crate::{
+    golden,
+    support::{Chain, event, secret, set, state_proof, transaction},
 };
 
 /// Bytes of a value, after checking that they decode to it.
@@ -179,13 +180,16 @@ fn certificates() {
 #[test]
 fn receipts_and_events() {
     let success = Chain::new().receipts[1][2].clone();
+    let Receipt { tx, height, index, .. } = success;
     let failure = Failure { call: 3, code: "contract.out_of_fuel".into(), message: "燃料不足".into() };
     let failed = Receipt {
+        tx,
+        height,
+        index,
         outcome: Outcome::Failed(failure),
         fuel_used: Fuel(u64::MAX),
         output_hash: output_hash(&[]),
         events_root: events_root(&[]),
-        ..success.clone()
     };
     let receipts = [success, failed].map(|r| json!({"receipt": r, "bytes": bytes_of!(Receipt, &r), "leaf": r.leaf()}));
     let events: Vec<Event> = (0..3).map(event).collect();

@@ -1,14 +1,13 @@
 //! The light client and proof bundles: good ones are accepted, each way to get one wrong is refused under its own code.
 
-mod support;
-
 use std::collections::BTreeSet;
 
-use support::{Chain, NO_SET, certify, set};
 use vouch_types::{
     ChainId, CommitSignature, Hash32, Height, LightClient, ProofBundle, Round, Signature, ValidatorSet, encode,
     light::{Claim, Fact, SET_CHANGES_MAX},
 };
+
+use crate::support::{self, Chain, NO_SET, certify, set};
 
 /// Changes to a bundle, each with the code that must come of it.
 type Mutation = (&'static str, fn(&mut ProofBundle));
@@ -193,7 +192,7 @@ fn every_fault_has_its_code() {
     }
     // The rest cannot be had by changing a decoded bundle; other tests below have them.
     seen.extend(["proof.malformed", "proof.too_large", "proof.json", "proof.invalid_set", "proof.next_set_missing"]);
-    let written = include_str!("../src/light/error.rs").matches("\"proof.").count();
+    let written = include_str!("../../src/light/error.rs").matches("\"proof.").count();
     assert_eq!(seen.len(), written, "every code of ProofError is reached: {seen:?}");
 }
 

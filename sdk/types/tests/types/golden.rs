@@ -1,7 +1,6 @@
 //! Files under `tests/vectors` that every implementation must agree with, in this language and in others.
 //!
 //! `VOUCH_BLESS=1 cargo test -p vouch-types` writes them anew; the difference then shows what changed in the format.
-#![allow(dead_code, reason = "each test binary uses another part")]
 
 use std::path::PathBuf;
 

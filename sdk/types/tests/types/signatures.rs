@@ -1,7 +1,5 @@
 //! One verdict for every signature, alone or in a batch, whatever stands next to it: crafted cases with known answers.
 
-mod golden;
-
 use curve25519_dalek::{EdwardsPoint, Scalar, constants::EIGHT_TORSION, edwards::CompressedEdwardsY};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha512};
@@ -10,6 +8,8 @@ use vouch_types::{
     hash::domain_hash,
     keys::{BatchItem, verify_batch},
 };
+
+use crate::golden;
 
 /// A signature and what must come of it.
 struct Case {
@@ -35,7 +35,7 @@ fn message(n: usize) -> Hash32 {
     domain_hash("vouch/test-message/1", &[&(n as u64).to_le_bytes()])
 }
 
-/// The twelve of "Taming the many EdDSAs" (Chalkias, Garillot, Nikolaenko; github.com/novifinancial/ed25519-speccheck,
+/// The twelve of "Taming the many `EdDSA`s" (Chalkias, Garillot, Nikolaenko; github.com/novifinancial/ed25519-speccheck,
 /// Apache-2.0), with the verdicts of ZIP-215: everything but scalars out of range and the wrongly reduced hash.
 fn published() -> Vec<Case> {
     let rows = include_str!("ed25519_speccheck.txt").lines().enumerate();

@@ -63,7 +63,7 @@ struct Line {
 }
 
 #[derive(SchemaWrite)]
-#[allow(dead_code, reason = "the unit variant only gives the tags their order")]
+#[expect(dead_code, reason = "the unit variant only gives the tags their order")]
 enum State {
     Open,
     Closed { by: PublicKey, after: i64 },
@@ -128,6 +128,7 @@ fn descriptions_with_a_fault_are_refused() {
     abi_refused("abi.json", "/methods/0/kind", json!("write"));
     abi_refused("abi.json", "/methods/0/arguments/0/type", json!("u128"));
     abi_refused("abi.json", "/types/Line", json!({"union": []}));
+    abi_refused("abi.json", "/types/Line", json!({"struct": [{"name": "x", "type": "u8"}], "enum": [{"name": "X"}]}));
     abi_refused("abi.name", "/name", json!("Orders"));
     abi_refused("abi.name", "/methods/0/name", json!("place order"));
     abi_refused("abi.size", "/methods/0/name", json!(""));
@@ -165,7 +166,7 @@ fn a_chain_of_types_that_is_too_long_is_refused() {
             }
             let text = json!({"abi": 1, "name": "a", "version": "1", "methods": [], "types": types});
             let result = Abi::from_json(&text.to_string());
-            assert_eq!(result.as_ref().err().map(|e| e.code()), (!fits).then_some("abi.depth"), "{count}");
+            assert_eq!(result.as_ref().err().map(vouch_types::AbiError::code), (!fits).then_some("abi.depth"), "{count}");
         }
     }
 }
@@ -219,7 +220,7 @@ fn wide_numbers_as_numbers_and_texts() {
     check(&Type::U64, json!(exact), json!(exact.to_string()));
     check(&Type::U64, json!(u64::MAX), json!("18446744073709551615"));
     check(&Type::I64, json!("-1"), json!(-1));
-    check(&Type::I64, json!(-(exact as i64)), json!("-9007199254740992"));
+    check(&Type::I64, json!(-exact.cast_signed()), json!("-9007199254740992"));
     check(&Type::I64, json!(i64::MIN), json!("-9223372036854775808"));
     for (ty, given, code) in [
         (Type::U64, json!("18446744073709551616"), "value.out_of_range"),

@@ -1,5 +1,4 @@
 //! A small chain made from fixed seeds: the same keys, blocks and certificates in every run.
-#![allow(dead_code, reason = "each test binary uses another part")]
 
 use vouch_types::{
     Block, Call, ChainId, CommitCertificate, CommitSignature, ContractName, Event, EventsRoot, Fuel, GenesisHeader,
