@@ -73,6 +73,12 @@ impl ReplyHandle {
         }
         self.sender.send(response).map_err(|_| ReplyError::Gone)
     }
+
+    /// True when nobody waits for the response any more: the work for it can be dropped.
+    #[must_use]
+    pub fn is_gone(&self) -> bool {
+        self.sender.is_closed()
+    }
 }
 
 /// The receiving end. Events wait in bounded queues, one per kind; while a queue is full, the peers' streams that feed

@@ -254,8 +254,9 @@ async fn deliver(
     events: &EventSenders,
 ) -> Result<(), crate::events::NobodyListens> {
     let counters = &shared.counters.channels[channel.index()];
+    events.received(from, channel, message).await?;
     add(&counters.messages_in, 1);
-    events.received(from, channel, message).await
+    Ok(())
 }
 
 async fn read_message(

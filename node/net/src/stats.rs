@@ -106,7 +106,7 @@ macro_rules! channel_counters {
 }
 
 channel_counters! {
-    /// Whole messages received.
+    /// Whole messages received and queued for the replica.
     messages_in = "vouch_net_messages_in_total",
     /// Whole messages written.
     messages_out = "vouch_net_messages_out_total",

@@ -1,0 +1,7 @@
+//! The network as its users see it: real nodes, real sockets on loopback, no stand-ins.
+
+mod admission;
+mod mesh;
+mod pressure;
+mod requests;
+mod support;
