@@ -144,6 +144,10 @@ impl CallFailure {
         message.truncate(end);
         Self { code: code.into(), message }
     }
+
+    pub(crate) fn out_of_fuel() -> Self {
+        Self::new(code::OUT_OF_FUEL, "the call used up its fuel")
+    }
 }
 
 /// How a host function ends a call; travels through wasmtime as its error.
@@ -161,7 +165,7 @@ impl Stop {
     }
 
     pub(crate) fn out_of_fuel() -> Self {
-        Self::fail(code::OUT_OF_FUEL, "the call used up its fuel")
+        Self::Failed(CallFailure::out_of_fuel())
     }
 }
 

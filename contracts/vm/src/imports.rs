@@ -144,9 +144,10 @@ fn fail<H>(mut run: Running<'_, '_, H>, name: Span, message: Span) -> Stop {
         run.charge(price::COPY, price::BYTE, MESSAGE_BYTES_MAX)?;
         let (memory, _) = run.split()?;
         let name = name.bytes(memory)?;
-        let legal = |b: &u8| b.is_ascii_lowercase() || b.is_ascii_digit() || *b == b'_';
-        if name.is_empty() || name.len() > ERROR_CODE_BYTES_MAX || !name.iter().all(legal) {
-            return Err(Stop::fail(code::TRAP, "an error code has 1 to 64 of a-z 0-9 _"));
+        let legal = |b: &u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_.".contains(b);
+        let begins = name.first().is_some_and(u8::is_ascii_lowercase);
+        if !begins || name.len() > ERROR_CODE_BYTES_MAX || !name.iter().all(legal) {
+            return Err(Stop::fail(code::TRAP, "an error code has 1 to 64 of a-z 0-9 - _ . and begins with a letter"));
         }
         let code = format!("{}{}", code::ERROR_PREFIX, String::from_utf8_lossy(name));
         Ok(CallFailure::new(code, message.message(memory, MESSAGE_BYTES_MAX)?))

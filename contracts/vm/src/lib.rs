@@ -17,7 +17,6 @@
 //! version, because fuel differs between them.
 #![forbid(unsafe_code)]
 
-pub mod abi;
 pub mod cache;
 pub mod error;
 pub mod host;
@@ -29,10 +28,10 @@ pub mod validate;
 pub mod vm;
 mod wire;
 
-pub use abi::MethodKind;
 pub use cache::{ModuleCache, code_hash};
 pub use error::{CallFailure, DeployError, FatalError, VmError, code};
 pub use host::{CallContext, CallRequest, Host, HostError};
 pub use limits::{THREAD_STACK_BYTES_MIN, VmLimits, price};
 pub use validate::ModuleInfo;
+pub use vouch_types::abi::MethodKind;
 pub use vm::{CallOutcome, Module, Vm};

@@ -67,7 +67,7 @@ impl Default for VmLimits {
             table_elements_max: 4096,
             parameters_max: 32,
             locals_max: 1024,
-            abi_bytes_max: 64 << 10,
+            abi_bytes_max: vouch_types::abi::ABI_BYTES_MAX,
             memory_bytes_max: 4 << 20,
             stack_bytes_max: 256 << 10,
             key_bytes_max: 256,

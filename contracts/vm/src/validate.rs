@@ -3,10 +3,13 @@
 //! Bounds are checked on the counts that sections announce, before their entries are read. Features are an allow-list:
 //! the WebAssembly of 2017 without floats, plus sign extension, `memory.copy` and `memory.fill`, which compilers emit.
 
+use std::collections::BTreeMap;
+
 use wasmparser::{ExternalKind, FuncType, Parser, Payload, TypeRef, ValType, ValidPayload, Validator, WasmFeatures};
 
+use vouch_types::abi::{ABI_SECTION, Abi, AbiError, MethodKind};
+
 use crate::{
-    abi::{ABI_SECTION, Methods, parse_methods},
     error::DeployError,
     imports::SIGNATURES,
     instrument::COUNTER_EXPORT,
@@ -28,9 +31,11 @@ const PAGE_BYTES: u64 = 64 << 10;
 pub struct ModuleInfo {
     /// The ABI text, as in the module.
     pub abi_json: String,
+    /// What it says.
+    pub abi: Abi,
     /// Bytes of the module.
     pub code_bytes: usize,
-    pub(crate) methods: Methods,
+    pub(crate) methods: BTreeMap<String, MethodKind>,
 }
 
 const fn features() -> WasmFeatures {
@@ -210,7 +215,12 @@ impl Checker {
             return Err(DeployError::MissingExport(ENTRY_EXPORT));
         }
         let abi_json = self.abi.ok_or_else(|| DeployError::Abi("missing".to_owned()))?;
-        let methods = parse_methods(&abi_json)?;
-        Ok(ModuleInfo { abi_json, code_bytes, methods })
+        let abi = Abi::from_json(&abi_json).map_err(|error| match error {
+            // The JSON parser's own text may change with its version, and nodes agree on texts too.
+            AbiError::Json(_) => DeployError::Abi("not the JSON of an ABI".to_owned()),
+            other => DeployError::Abi(other.to_string()),
+        })?;
+        let methods = abi.methods.iter().map(|m| (m.name.clone(), m.kind)).collect();
+        Ok(ModuleInfo { abi_json, abi, code_bytes, methods })
     }
 }

@@ -7,8 +7,9 @@ use wasmtime::{
     Strategy, Trap,
 };
 
+use vouch_types::abi::MethodKind;
+
 use crate::{
-    abi::MethodKind,
     error::{CallFailure, DeployError, FatalError, Stop, VmError, code},
     host::{CallContext, Host},
     imports,
@@ -118,7 +119,8 @@ impl<H: Host + 'static> Vm<H> {
     /// Runs one method in a fresh instance and hands the host back.
     ///
     /// Result and fuel depend on nothing but the arguments and what the host answers. A method of kind query runs
-    /// read-only whoever calls it. `fuel` includes everything: instance, code, host functions, called contracts.
+    /// read-only whoever calls it. `fuel` includes everything: instance, code, host functions, called contracts; a call
+    /// that succeeds leaves at least one unit.
     ///
     /// # Errors
     /// [`FatalError`]: the node must stop; the host is lost.
@@ -145,6 +147,9 @@ impl<H: Host + 'static> Vm<H> {
         let result = compiled.run(&mut store);
         let left = store.get_fuel().map_err(|e| engine_error(&e))?;
         let result = match result {
+            // The engine looks at the fuel where loops and functions begin: straight code may overdraw it, and then
+            // nothing is left.
+            Ok(()) if left == 0 => Err(CallFailure::out_of_fuel()),
             Ok(()) => Ok(store.data_mut().output.take().unwrap_or_default()),
             Err(Stop::Failed(failure)) => Err(failure),
             Err(Stop::Fatal(error)) => return Err(error),
@@ -168,8 +173,8 @@ impl<H: Host + 'static> Vm<H> {
             result: Err(CallFailure::new(code, text)),
             fuel_used,
         };
-        if fuel < prepaid {
-            return Err(refuse(code::OUT_OF_FUEL, "the call used up its fuel", fuel));
+        if fuel <= prepaid {
+            return Err(CallOutcome { result: Err(CallFailure::out_of_fuel()), fuel_used: fuel });
         }
         if context.depth > self.limits.call_depth_max {
             return Err(refuse(code::CALL_DEPTH, "contracts call each other too deep", prepaid));
