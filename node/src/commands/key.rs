@@ -1,0 +1,85 @@
+//! `vouch key`: generate, show.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::Subcommand;
+use serde_json::json;
+use vouch_sdk::keystore;
+use vouch_types::{PublicKey, api::Language};
+
+use super::{
+    GlobalArgs,
+    output::{emit, table},
+    password::new_password,
+    text::Text,
+};
+
+/// Make and look at key files.
+///
+/// A password is typed at a prompt or read from the file descriptor that VOUCH_PASSWORD_FD names; it is never an argument.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Make a new key and write it to a new file that only you can read
+    Generate {
+        /// The file; it must not exist
+        file: PathBuf,
+        /// Write the secret as it is, without a password: for development only
+        #[arg(long)]
+        unencrypted: bool,
+    },
+    /// The public key, account and node id of a key file; needs no password
+    Show {
+        /// The file
+        file: PathBuf,
+    },
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// The keystore's.
+#[expect(clippy::unused_async, reason = "all commands are called in the same way")]
+pub async fn run(args: Args, global: &GlobalArgs) -> anyhow::Result<ExitCode> {
+    let (file, public_key) = match args.action {
+        Action::Generate { file, unencrypted } => {
+            let password = if unencrypted { None } else { Some(new_password(global, &file)?) };
+            let key = keystore::generate()?;
+            keystore::save(&file, &key, password.as_ref())?;
+            if unencrypted && !global.json {
+                eprintln!("{}", Text::NotEncrypted.in_language(global.language()));
+            }
+            (file, key.public())
+        }
+        Action::Show { file } => {
+            let public_key = keystore::public_key(&file)?;
+            (file, public_key)
+        }
+    };
+    let value = json!({
+        "file": file,
+        "public_key": public_key,
+        "account": public_key.account(),
+        "node": public_key.node(),
+        "encrypted": keystore::is_encrypted(&file)?,
+    });
+    emit(global, &value, |language| lines(&file.display().to_string(), &public_key, language))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn lines(file: &str, key: &PublicKey, language: Language) -> Vec<String> {
+    table(
+        language,
+        &[
+            (Text::KeyFile, file.to_owned()),
+            (Text::PublicKey, key.to_string()),
+            (Text::Account, key.account().to_string()),
+            (Text::Node, key.node().to_string()),
+        ],
+    )
+}

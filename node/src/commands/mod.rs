@@ -1,0 +1,58 @@
+//! The client side of the command line: one file per noun, all through the SDK.
+//!
+//! Exit codes: 0 done; 1 no node could be reached or it failed; 2 wrong usage; 3 refused (bad input, unknown thing);
+//! 4 a proof shows nothing; 5 the transaction is final but failed; 6 the node's condition is not ok.
+//!
+//! With `--json` a command writes one JSON value (or one per line when it follows something) to standard output and errors
+//! as a problem document to standard error. Without, texts are in the language of `--lang` or of the environment.
+
+pub mod block;
+pub mod completion;
+pub mod contract;
+pub mod events;
+pub mod global;
+pub mod key;
+pub mod output;
+pub mod password;
+pub mod query;
+pub mod status;
+pub mod text;
+pub mod tx;
+
+use std::process::ExitCode;
+
+pub use global::GlobalArgs;
+pub use output::report_error;
+
+/// The commands that need nothing but a client. Flatten it into the program's own enum of commands.
+#[derive(Debug, clap::Subcommand)]
+pub enum ClientCommand {
+    /// How the node is doing and, if not well, why and what to do
+    Status(status::Args),
+    /// Send, follow and prove transactions
+    Tx(tx::Args),
+    /// Look at blocks
+    Block(block::Args),
+    /// Ask a contract
+    Query(query::Args),
+    /// List, describe, deploy and call contracts
+    Contract(contract::Args),
+    /// Make and look at key files
+    Key(key::Args),
+    /// Follow blocks, transactions and events
+    Events(events::Args),
+}
+
+/// Runs one of them and shows what went wrong.
+pub async fn run(command: ClientCommand, global: &GlobalArgs) -> ExitCode {
+    let result = match command {
+        ClientCommand::Status(args) => status::run(args, global).await,
+        ClientCommand::Tx(args) => tx::run(args, global).await,
+        ClientCommand::Block(args) => block::run(args, global).await,
+        ClientCommand::Query(args) => query::run(args, global).await,
+        ClientCommand::Contract(args) => contract::run(args, global).await,
+        ClientCommand::Key(args) => key::run(args, global).await,
+        ClientCommand::Events(args) => events::run(args, global).await,
+    };
+    result.unwrap_or_else(|error| report_error(&error, global))
+}

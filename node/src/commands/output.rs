@@ -1,0 +1,139 @@
+//! Results to standard output, errors to standard error.
+
+use std::{io::Write as _, process::ExitCode};
+
+use serde::Serialize;
+use serde_json::Value;
+use vouch_types::api::{Language, Problem};
+
+use super::{GlobalArgs, text::Text};
+
+/// A node could not be reached, or failed.
+pub const EXIT_FAILED: u8 = 1;
+/// Refused: bad input, unknown thing.
+pub const EXIT_REFUSED: u8 = 3;
+/// A proof shows nothing.
+pub const EXIT_PROOF: u8 = 4;
+/// A transaction is final but failed.
+pub const EXIT_TRANSACTION: u8 = 5;
+/// The node's condition is not ok.
+pub const EXIT_CONDITION: u8 = 6;
+
+/// Writes a result: as one JSON value, or as lines for people.
+///
+/// # Errors
+/// When standard output is closed.
+pub fn emit<T: Serialize>(
+    global: &GlobalArgs,
+    value: &T,
+    lines: impl FnOnce(Language) -> Vec<String>,
+) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    if global.json {
+        writeln!(out, "{}", serde_json::to_string(value)?)?;
+    } else {
+        for line in lines(global.language()) {
+            writeln!(out, "{line}")?;
+        }
+    }
+    out.flush()?;
+    Ok(())
+}
+
+/// `label  value` with labels in one column, wide characters counted twice.
+#[must_use]
+pub fn table(language: Language, rows: &[(Text, String)]) -> Vec<String> {
+    let width = |text: &str| text.chars().map(|c| if c.is_ascii() { 1 } else { 2 }).sum::<usize>();
+    let labels: Vec<&str> = rows.iter().map(|(label, _)| label.in_language(language)).collect();
+    let widest = labels.iter().map(|label| width(label)).max().unwrap_or(0);
+    let pad = |label: &str| " ".repeat(widest - width(label) + 2);
+    let lines = labels.iter().zip(rows).map(|(label, (_, value))| format!("{label}{}{value}", pad(label)));
+    lines.collect()
+}
+
+/// A JSON value on one line, a text bare.
+#[must_use]
+pub fn inline(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+/// A time as text in UTC.
+#[must_use]
+pub fn time_text(ms: u64) -> String {
+    // Days to a civil date after Howard Hinnant's `civil_from_days`.
+    let (seconds, ms) = (ms / 1000, ms % 1000);
+    let (days, second) = (seconds / 86_400, seconds % 86_400);
+    let z = days + 719_468;
+    let (era, doe) = (z / 146_097, z % 146_097);
+    let yoe = (doe - doe / 1460 + doe / 36_524 - doe / 146_096) / 365;
+    let doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
+    let mp = (5 * doy + 2) / 153;
+    let (day, month) = (doy - (153 * mp + 2) / 5 + 1, if mp < 10 { mp + 3 } else { mp - 9 });
+    let year = yoe + era * 400 + u64::from(month <= 2);
+    let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{ms:03}Z")
+}
+
+/// Shows what went wrong: code, what, where, how to mend it. Returns the exit code.
+#[must_use]
+pub fn report_error(error: &anyhow::Error, global: &GlobalArgs) -> ExitCode {
+    let known = error.chain().find_map(|cause| {
+        let sdk = cause.downcast_ref::<vouch_sdk::Error>().map(vouch_sdk::Error::to_problem);
+        let keystore = || cause.downcast_ref::<vouch_sdk::KeystoreError>();
+        sdk.or_else(|| keystore().map(|error| Problem::new(error.code(), error.to_string())))
+    });
+    let problem = known.unwrap_or_else(|| Problem::new("client.configuration", format!("{error:#}")));
+    let language = global.language();
+    let problem = problem.translated(language);
+    if global.json {
+        eprintln!("{}", serde_json::to_string(&problem).unwrap_or_default());
+    } else {
+        let label = |text: Text| text.in_language(language);
+        eprintln!("{} [{}] {}: {}", label(Text::Error), problem.code, problem.title, problem.detail);
+        if let Some(location) = problem.location.as_ref().filter(|text| !text.is_empty()) {
+            eprintln!("  {}: {location}", label(Text::Where));
+        }
+        if !problem.mend.is_empty() {
+            eprintln!("  {}: {}", label(Text::Mend), problem.mend);
+        }
+    }
+    ExitCode::from(exit_code(&problem))
+}
+
+fn exit_code(problem: &Problem) -> u8 {
+    match problem.code.as_str() {
+        "proof.invalid" => EXIT_PROOF,
+        "client.wrong_chain" | "client.configuration" => EXIT_REFUSED,
+        code if code.starts_with("client.") => EXIT_FAILED,
+        _ if problem.status >= 500 || problem.status == 429 || problem.status == 408 => EXIT_FAILED,
+        _ => EXIT_REFUSED,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_read_as_iso_8601() {
+        for (ms, expected) in [
+            (0, "1970-01-01T00:00:00.000Z"),
+            (951_782_399_999, "2000-02-28T23:59:59.999Z"),
+            (951_868_800_001, "2000-03-01T00:00:00.001Z"),
+            (1_767_225_599_000, "2025-12-31T23:59:59.000Z"),
+        ] {
+            assert_eq!(time_text(ms), expected);
+        }
+    }
+
+    #[test]
+    fn exit_codes_by_kind() {
+        for (code, expected) in [
+            ("client.unreachable", EXIT_FAILED), ("node.stalled", EXIT_FAILED), ("request.rate_limited", EXIT_FAILED),
+            ("tx.expired", EXIT_REFUSED), ("documents.not_party", EXIT_REFUSED), ("keystore.wrong_password", EXIT_REFUSED),
+            ("proof.invalid", EXIT_PROOF), ("client.configuration", EXIT_REFUSED),
+        ] {
+            assert_eq!(exit_code(&Problem::new(code, "")), expected, "{code}");
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! Passwords: from a terminal or an open file descriptor, never from an argument or the environment's values.
+
+use std::{
+    fs::File,
+    io::{IsTerminal as _, Read as _},
+    path::Path,
+};
+
+use anyhow::{Context as _, bail};
+use vouch_sdk::{Password, keystore};
+use vouch_types::SecretKey;
+use zeroize::Zeroizing;
+
+use super::{GlobalArgs, text::Text};
+
+/// Names an open file descriptor whose first line is the password.
+pub const PASSWORD_FD: &str = "VOUCH_PASSWORD_FD";
+/// Most bytes read of it.
+const PASSWORD_BYTES_MAX: u64 = 4096;
+
+/// The password from the descriptor, if one is named.
+fn from_descriptor() -> anyhow::Result<Option<Password>> {
+    let Ok(descriptor) = std::env::var(PASSWORD_FD) else { return Ok(None) };
+    let number: u32 = descriptor.parse().with_context(|| format!("{PASSWORD_FD} is not a file descriptor"))?;
+    let file = File::open(format!("/dev/fd/{number}")).with_context(|| format!("{PASSWORD_FD}={number}"))?;
+    let mut text = Zeroizing::new(String::new());
+    file.take(PASSWORD_BYTES_MAX).read_to_string(&mut text).with_context(|| format!("{PASSWORD_FD}={number}"))?;
+    Ok(Some(Password::new(text.lines().next().unwrap_or(""))))
+}
+
+fn ask(global: &GlobalArgs, text: Text, path: &Path) -> anyhow::Result<Password> {
+    let prompt = format!("{} ({}): ", text.in_language(global.language()), path.display());
+    Ok(Password::new(rpassword::prompt_password(prompt).context("the terminal could not be read")?))
+}
+
+/// For a new key file: asked for twice.
+///
+/// # Errors
+/// When there is nobody to ask, nothing is typed, or the two differ.
+pub fn new_password(global: &GlobalArgs, path: &Path) -> anyhow::Result<Password> {
+    let password = match from_descriptor()? {
+        Some(password) => password,
+        None if std::io::stdin().is_terminal() => {
+            let password = ask(global, Text::AskPassword, path)?;
+            if ask(global, Text::AskPasswordAgain, path)? != password {
+                bail!("the two passwords differ");
+            }
+            password
+        }
+        None => return Err(keystore::KeystoreError::PasswordRequired(path.into()).into()),
+    };
+    if password.is_empty() {
+        bail!("an empty password protects nothing; for development there is --unencrypted");
+    }
+    Ok(password)
+}
+
+/// Opens key files; one password descriptor serves them all.
+///
+/// # Errors
+/// The keystore's, or when a password is needed and there is nobody to ask.
+pub fn open_keys(global: &GlobalArgs, paths: &[std::path::PathBuf]) -> anyhow::Result<Vec<SecretKey>> {
+    let mut given = None;
+    let mut keys = Vec::with_capacity(paths.len());
+    for path in paths {
+        let password = if keystore::is_encrypted(path)? {
+            if given.is_none() {
+                given = from_descriptor()?;
+            }
+            match &given {
+                Some(password) => Some(password.clone()),
+                None if std::io::stdin().is_terminal() => Some(ask(global, Text::AskPassword, path)?),
+                None => None,
+            }
+        } else {
+            None
+        };
+        keys.push(keystore::load(path, password.as_ref())?);
+    }
+    Ok(keys)
+}

@@ -1,0 +1,96 @@
+//! The words the commands print, in both languages.
+
+use vouch_types::api::Language;
+
+macro_rules! texts {
+    ($($name:ident: $en:literal, $zh:literal;)*) => {
+        /// A label or sentence.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        #[allow(missing_docs, reason = "the text stands beside the name")]
+        pub enum Text {
+            $($name,)*
+        }
+
+        impl Text {
+            /// All of them.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
+
+            /// In a language.
+            #[must_use]
+            pub const fn in_language(self, language: Language) -> &'static str {
+                match (self, language) {
+                    $((Self::$name, Language::English) => $en,
+                    (Self::$name, Language::Chinese) => $zh,)*
+                }
+            }
+        }
+    };
+}
+
+texts! {
+    Error: "error", "错误";
+    Where: "where", "位置";
+    Mend: "to mend", "处理办法";
+    Chain: "chain", "链";
+    Node: "node", "节点";
+    Member: "member", "成员";
+    Version: "version", "版本";
+    Role: "role", "角色";
+    Head: "head", "最新高度";
+    Height: "height", "高度";
+    Hash: "hash", "哈希";
+    Time: "time", "时间";
+    Block: "block", "区块";
+    Consensus: "consensus", "共识";
+    Peers: "peers", "对等节点";
+    Mempool: "waiting transactions", "等待中的交易";
+    Condition: "condition", "状况";
+    Reason: "reason", "原因";
+    Missing: "missing", "缺少";
+    Since: "for", "已持续";
+    LastBlock: "last block", "距上一区块";
+    Transaction: "transaction", "交易";
+    Transactions: "transactions", "交易数";
+    Status: "status", "状态";
+    Accepted: "accepted", "已接受";
+    Known: "known already", "此前已接受";
+    Unknown: "unknown", "未知";
+    Pending: "pending", "等待中";
+    Success: "success", "成功";
+    Failed: "failed", "失败";
+    Index: "index", "序号";
+    Fuel: "fuel used", "计算量";
+    Output: "output", "输出";
+    Event: "event", "事件";
+    Calls: "calls", "调用";
+    Signers: "signers", "签名账户";
+    Proposer: "proposer", "提议者";
+    StateRoot: "state root", "状态根";
+    ProofHolds: "The proof holds.", "证明有效。";
+    ProofSaved: "proof written to", "证明已写入";
+    Contract: "contract", "合约";
+    Code: "code", "代码";
+    DeployedAt: "deployed at", "部署高度";
+    Methods: "methods", "方法";
+    PublicKey: "public key", "公钥";
+    Account: "account", "账户";
+    KeyFile: "key file", "密钥文件";
+    NotEncrypted: "The file is NOT encrypted: for development only.", "该文件未加密：仅限开发使用。";
+    AskPassword: "Password", "密码";
+    AskPasswordAgain: "Password again", "再次输入密码";
+    ChainTrusted: "The chain id was taken from the node itself; name it with --chain to rely on the proof.", "链编号取自节点本身；如需采信该证明，请用 --chain 指定。";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_text_is_there_in_both_languages() {
+        for text in Text::ALL {
+            let (en, zh) = (text.in_language(Language::English), text.in_language(Language::Chinese));
+            assert!(!en.is_empty() && en.is_ascii(), "{text:?}");
+            assert!(!zh.is_empty() && !zh.is_ascii(), "{text:?}");
+        }
+    }
+}
