@@ -22,8 +22,8 @@ step() {
 # Where cargo builds: the caller's choice, else a folder of the user's that several clones share, else the clone's own.
 use_target_dir() {
   if [ -z "${CARGO_TARGET_DIR:-}" ]; then
-    local cache="${XDG_CACHE_HOME:-${HOME:-/nonexistent}/.cache}/vouch"
-    if mkdir -p "$cache/target" 2>/dev/null && [ -w "$cache/target" ]; then
+    local cache="${XDG_CACHE_HOME:-${HOME:+$HOME/.cache}}/vouch"
+    if [ "$cache" != /vouch ] && mkdir -p "$cache/target" 2>/dev/null && [ -w "$cache/target" ]; then
       CARGO_TARGET_DIR=$cache/target
     else
       CARGO_TARGET_DIR=$PWD/target

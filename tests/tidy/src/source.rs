@@ -23,6 +23,10 @@ const UNFINISHED: &[&str] = &[
 /// Folders whose programs talk to a person on a terminal; everything else logs.
 const SPEAKERS: &[&str] = &["node/src/", "tests/"];
 
+/// Crates that compute the same result on every node, on every kind of machine.
+const DETERMINISTIC: &[&str] =
+    &["sdk/types/src/", "genesis/src/", "consensus/src/", "node/ledger/src/", "contracts/vm/src/"];
+
 /// Judges every Rust source.
 #[must_use]
 pub fn check(tree: &Tree) -> Vec<Breach> {
@@ -32,6 +36,7 @@ pub fn check(tree: &Tree) -> Vec<Breach> {
         check_sizes(file, text, &mut breaches);
         check_opening(file, text, &mut breaches);
         check_leftovers(file, text, &mut breaches);
+        check_floats(file, text, &mut breaches);
     }
     breaches
 }
@@ -74,6 +79,17 @@ fn check_leftovers(file: &File, text: &str, breaches: &mut Vec<Breach>) {
         if speaks && !may_speak && !line.trim_start().starts_with("//") {
             breaches.push(Breach::at("terminal", &file.path, index + 1, "prints to the terminal; use tracing"));
         }
+    }
+}
+
+fn check_floats(file: &File, text: &str, breaches: &mut Vec<Breach>) {
+    if !DETERMINISTIC.iter().any(|folder| file.path.starts_with(folder)) || is_test(file) {
+        return;
+    }
+    let code = text.lines().take(code_lines(text)).enumerate().filter(|(_, line)| !line.trim_start().starts_with("//"));
+    for (index, _) in code.filter(|(_, line)| ["f32", "f64"].iter().any(|float| contains_word(line, float))) {
+        let what = "uses a float, which rounds differently between machines; count in the smallest unit";
+        breaches.push(Breach::at("float", &file.path, index + 1, what));
     }
 }
 

@@ -93,6 +93,7 @@ fn shapes_of_sources() {
     expect_found("unsafe", path, "//! A crate.\n");
     expect_found("unsafe", "crate/src/bin/tool.rs", "fn main() {}\n");
     expect_found("terminal", path, library("fn speak() {\n    println!(\"hello\");\n}\n"));
+    expect_found("float", "genesis/src/params.rs", "const SHARE: f64 = 0.5;\n");
     for half in [["TO", "DO: later"], ["FIX", "ME"], ["XX", "X"], ["db", "g!(x)"], ["to", "do!()"], ["#[ign", "ore]"]] {
         expect_found("unfinished", path, library(&format!("// {}\n", half.concat())));
     }
