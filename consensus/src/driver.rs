@@ -94,10 +94,9 @@ impl Driver {
         if let Some(fault) = &self.fault {
             return Err(fault.clone());
         }
-        self.dispatch(input).map_err(|fault| {
-            self.fault = Some(fault.clone());
-            fault
-        })
+        let result = self.dispatch(input);
+        self.fault = result.as_ref().err().cloned();
+        result
     }
 
     fn dispatch(&mut self, input: Input) -> Result<Vec<Effect>, SafetyFault> {

@@ -484,6 +484,7 @@ impl Shell {
         Ok(signature)
     }
 
+    #[expect(clippy::result_large_err, reason = "the core takes its own error type by value")]
     fn judge_commit(
         &mut self,
         certificate: Option<vouch_types::CommitCertificate>,

@@ -1,9 +1,9 @@
 //! Nodes that come late catch up by certificate.
 
-use vouch_consensus::{Effect, Input, TimerKind};
-use vouch_types::{BlockHash, CertificateError, CommitCertificate, Height, Round};
+use vouch_consensus::{Driver, DriverConfig, Effect, Input, LogEntry, RecoveredLog, TimerKind, Timeouts};
+use vouch_types::{BlockHash, CertificateError, CommitCertificate, CommitSignature, Height, Round};
 
-use crate::network::{Kind, Network};
+use crate::network::{CHAIN, Kind, Network, secret, validator_set};
 
 #[test]
 fn a_late_validator_and_a_late_follower_catch_up() {
@@ -40,6 +40,42 @@ fn a_certificate_of_a_later_round_is_replayed_after_a_crash() {
 }
 
 #[test]
+fn a_decision_by_certificate_comes_out_of_the_log_again() {
+    let set = validator_set(0..4);
+    let mut certificate =
+        CommitCertificate { height: Height(1), round: Round(2), block: BlockHash([8; 32]), signatures: vec![] };
+    let digest = certificate.statement(CHAIN).digest();
+    for index in 1..4 {
+        let validator = set.index_of(&secret(index).public().node()).unwrap();
+        certificate.signatures.push(CommitSignature { validator, signature: secret(index).sign(&digest.0) });
+    }
+    certificate.signatures.sort_by_key(|entry| entry.validator);
+    let driver = || Driver::new(DriverConfig { chain: CHAIN, secret: Some(secret(0)), timeouts: Timeouts::DEFAULT });
+    let start = |log| Input::HeightStarted { height: Height(1), validators: set.clone(), log };
+    let mut first = driver();
+    let mut effects = first.step(start(RecoveredLog::default())).unwrap();
+    effects.extend(first.step(Input::CertificateReceived(certificate.clone())).unwrap());
+    assert!(effects.contains(&Effect::Decide(certificate.clone())));
+    let log: Vec<u8> = effects
+        .iter()
+        .flat_map(|effect| match effect {
+            Effect::ResetLog(bytes) | Effect::AppendLog(bytes) => bytes.clone(),
+            _ => vec![],
+        })
+        .collect();
+    // Whatever a crash leaves of the log, the replay either knows nothing of the certificate or decides by it.
+    let mut outcomes = [0, 0];
+    for cut in 0..=log.len() {
+        let read = RecoveredLog::read(&log[..cut]).unwrap();
+        let knows = read.entries.iter().any(|entry| matches!(entry, LogEntry::Commit(_)));
+        let decides = driver().step(start(read)).unwrap().contains(&Effect::Decide(certificate.clone()));
+        assert_eq!(decides, knows, "cut at {cut}");
+        outcomes[usize::from(decides)] += 1;
+    }
+    assert!(outcomes[0] > 0 && outcomes[1] > 0);
+}
+
+#[test]
 fn a_worthless_certificate_is_rejected_and_changes_nothing() {
     let mut network = Network::new(52, 4, 0);
     network.run_to(2, 10_000);
@@ -53,7 +89,7 @@ fn a_worthless_certificate_is_rejected_and_changes_nothing() {
         [] => None,
         ref other => panic!("{other:?}"),
     };
-    assert_eq!(reject(good.clone()), None, "another height is ignored");
+    assert_eq!(reject(good), None, "another height is ignored");
     let first = network.nodes[0].disk.chain[0].clone();
     let other_block = CommitCertificate { block: BlockHash([1; 32]), ..first.clone() };
     assert!(matches!(reject(other_block), Some(CertificateError::Signature(_))));

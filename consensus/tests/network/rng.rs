@@ -1,4 +1,4 @@
-//! Seeded numbers (SplitMix64).
+//! Seeded numbers (`SplitMix64`).
 
 pub struct Rng(u64);
 
