@@ -93,7 +93,8 @@ pub struct NetLimits {
     pub handshake_timeout_ms: u64,
     /// Time between two pings of a connection.
     pub ping_interval_ms: u64,
-    /// A ping not answered for so long counts as failed; a connection ends at the second failure in a row.
+    /// A ping not answered for so long counts as failed. A connection ends at the second failure in a row, of which the
+    /// second may take another ten seconds in which a new ping stream is tried.
     pub ping_timeout_ms: u64,
     /// First delay before a redial; doubled at each failure.
     pub redial_min_ms: u64,

@@ -29,7 +29,6 @@ use crate::link::Link;
 use crate::muxer::BoundedYamux;
 use crate::peer::{Peer, Shared};
 use crate::requests;
-use crate::stats::add;
 use crate::tasks::Tasks;
 use crate::{doorkeeper, links};
 
@@ -146,6 +145,8 @@ impl Driver {
     /// Starts listening and returns the bound address.
     pub(crate) async fn listen(&mut self, address: SocketAddr) -> Result<SocketAddr, NetError> {
         let failed = |cause: String| NetError::Listen { address: address.to_string(), cause };
+        // libp2p lets several sockets share one port; a second node on the same port must fail instead.
+        drop(tokio::net::TcpListener::bind(address).await.map_err(|e| failed(e.to_string()))?);
         self.swarm.listen_on(identity::multiaddr(address)).map_err(|e| failed(e.to_string()))?;
         loop {
             match self.swarm.select_next_some().await {
@@ -285,7 +286,7 @@ impl Driver {
                 let link = self.live_link(&to).filter(|link| link.session.is_some());
                 match link.map(|link| link.peer.id) {
                     Some(id) => {
-                        let request = self.swarm.behaviour_mut().requests.send_request(&id, request);
+                        let request = self.swarm.behaviour_mut().requests.send_request(&id, requests::Request::Valid(request));
                         self.waiting.insert(request, sender);
                     }
                     None => drop(sender.send(Err(RequestError::NotConnected))),
@@ -303,9 +304,13 @@ impl Driver {
         }
     }
 
-    pub(crate) fn on_request_event(&mut self, event: rr::Event<Bytes, Bytes>) {
+    pub(crate) fn on_request_event(&mut self, event: rr::Event<requests::Request, Bytes>) {
         match event {
             rr::Event::Message { peer, message: rr::Message::Request { request, channel, .. }, .. } => {
+                let request = match request {
+                    requests::Request::Valid(bytes) => bytes,
+                    requests::Request::Malformed(rule) => return self.violation(&peer, format!("request: {rule}")),
+                };
                 let Some(peer) = self.keys.get(&peer).and_then(|key| self.shared.peer(key)) else { return };
                 let inbound = requests::Inbound { peer, request, channel };
                 let serve = inbound.serve(Arc::clone(&self.shared), self.events.clone(), self.commands.clone());
@@ -318,26 +323,22 @@ impl Driver {
             }
             rr::Event::OutboundFailure { peer, request_id, error, .. } => {
                 let error = requests::request_error(error);
-                if matches!(error, RequestError::Malformed(_)) {
-                    self.count_violation(&peer);
+                if let RequestError::Malformed(rule) = &error {
+                    self.violation(&peer, format!("response: {rule}"));
                 }
                 if let Some(sender) = self.waiting.remove(&request_id) {
                     let _ = sender.send(Err(error));
                 }
             }
-            rr::Event::InboundFailure { peer, error: rr::InboundFailure::Io(error), .. }
-                if error.kind() == std::io::ErrorKind::InvalidData =>
-            {
-                self.count_violation(&peer);
-            }
             rr::Event::InboundFailure { .. } | rr::Event::ResponseSent { .. } => {}
         }
     }
 
-    fn count_violation(&self, peer: &PeerId) {
-        add(&self.shared.counters.violations, 1);
-        if let Some(peer) = self.keys.get(peer).and_then(|key| self.shared.peer(key)) {
-            peer.violations.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    /// Closes the connection of a peer that broke the rules of requests.
+    fn violation(&mut self, peer: &PeerId, rule: String) {
+        let link = self.links.iter().find(|(_, link)| link.is_live() && link.peer.id == *peer);
+        if let Some(connection) = link.map(|(id, _)| *id) {
+            self.drop_link(connection, DisconnectReason::Violation(rule));
         }
     }
 }

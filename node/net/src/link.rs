@@ -46,6 +46,11 @@ impl Link {
         self.deadline
     }
 
+    /// False from the moment in which it is being closed.
+    pub(crate) const fn is_live(&self) -> bool {
+        !self.closing
+    }
+
     /// Stops all traffic; the connection itself is closed by the caller.
     pub(crate) fn end(&mut self, reason: DisconnectReason) {
         self.closing = true;
@@ -54,7 +59,7 @@ impl Link {
         self.read = [None, None, None];
         match &self.session {
             Some(session) => drop(session.end(reason)),
-            None => self.peer.set_error(reason.to_string()),
+            None => self.peer.ended(&reason),
         }
     }
 
@@ -254,6 +259,9 @@ impl Driver {
     /// Ends traffic on a connection and closes it. The link is forgotten when libp2p says that it is closed.
     pub(crate) fn drop_link(&mut self, connection: ConnectionId, reason: DisconnectReason) {
         let Some(link) = self.links.get_mut(&connection).filter(|l| !l.closing) else { return };
+        if link.session.is_none() && matches!(reason, DisconnectReason::Violation(_)) {
+            add(&self.shared.counters.violations, 1);
+        }
         link.end(reason);
         self.swarm.close_connection(connection);
     }
@@ -275,9 +283,9 @@ impl Driver {
         let Some(link) = self.links.get(&event.connection) else { return };
         match event.result {
             Ok(rtt) => link.peer.set_rtt(rtt),
-            Err(ping::Failure::Timeout) => self.drop_link(event.connection, DisconnectReason::PingTimeout),
-            // A peer without pings is judged by its channels; other failures come with the end of the connection.
-            Err(ping::Failure::Unsupported | ping::Failure::Other { .. }) => {}
+            Err(ping::Failure::Timeout | ping::Failure::Other { .. }) => self.drop_link(event.connection, DisconnectReason::PingTimeout),
+            // A peer without pings is judged by its channels.
+            Err(ping::Failure::Unsupported) => {}
         }
     }
 

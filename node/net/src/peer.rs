@@ -14,7 +14,7 @@ use vouch_types::PublicKey;
 use crate::budget::{Bucket, Budget};
 use crate::channel::Channel;
 use crate::config::NetLimits;
-use crate::error::SendError;
+use crate::error::{DisconnectReason, SendError};
 use crate::session::Session;
 use crate::stats::Counters;
 
@@ -107,6 +107,14 @@ impl Peer {
 
     pub(crate) fn set_error(&self, error: String) {
         self.state.lock().last_error = Some(error);
+    }
+
+    /// Keeps why a connection ended, for the operator.
+    pub(crate) fn ended(&self, reason: &DisconnectReason) {
+        if matches!(reason, DisconnectReason::Violation(_)) {
+            self.violations.fetch_add(1, Ordering::Relaxed);
+        }
+        self.set_error(reason.to_string());
     }
 
     pub(crate) fn session(&self) -> Option<Arc<Session>> {

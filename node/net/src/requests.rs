@@ -19,6 +19,16 @@ use crate::frame::{self, FrameError, REQUEST, RESPONSE, Rules};
 use crate::peer::{Peer, Shared};
 use crate::stats::add;
 
+/// A request as it came from the wire. A malformed one is handed on and not reported as an error of the stream, because
+/// libp2p tells nobody about a stream that fails before its request is complete, and then it could not be counted.
+#[derive(Debug)]
+pub(crate) enum Request {
+    /// Within the rules.
+    Valid(Bytes),
+    /// Against the rules: which one.
+    Malformed(String),
+}
+
 /// Reads and writes requests and responses, each one frame.
 #[derive(Debug, Clone)]
 pub(crate) struct SyncCodec {
@@ -59,14 +69,17 @@ async fn write<S: AsyncWrite + Unpin + Send>(stream: &mut S, kind: u8, bytes: &B
 
 impl rr::Codec for SyncCodec {
     type Protocol = StreamProtocol;
-    type Request = Bytes;
+    type Request = Request;
     type Response = Bytes;
 
-    async fn read_request<T>(&mut self, _: &StreamProtocol, stream: &mut T) -> io::Result<Bytes>
+    async fn read_request<T>(&mut self, _: &StreamProtocol, stream: &mut T) -> io::Result<Request>
     where
         T: AsyncRead + Unpin + Send,
     {
-        read(stream, Rules::single(REQUEST, self.request_bytes_max)).await
+        match read(stream, Rules::single(REQUEST, self.request_bytes_max)).await {
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => Ok(Request::Malformed(error.to_string())),
+            other => other.map(Request::Valid),
+        }
     }
 
     async fn read_response<T>(&mut self, _: &StreamProtocol, stream: &mut T) -> io::Result<Bytes>
@@ -76,11 +89,14 @@ impl rr::Codec for SyncCodec {
         read(stream, Rules::single(RESPONSE, self.response_bytes_max)).await
     }
 
-    async fn write_request<T>(&mut self, _: &StreamProtocol, stream: &mut T, request: Bytes) -> io::Result<()>
+    async fn write_request<T>(&mut self, _: &StreamProtocol, stream: &mut T, request: Request) -> io::Result<()>
     where
         T: AsyncWrite + Unpin + Send,
     {
-        write(stream, REQUEST, &request).await
+        match request {
+            Request::Valid(bytes) => write(stream, REQUEST, &bytes).await,
+            Request::Malformed(rule) => Err(io::Error::new(io::ErrorKind::InvalidInput, rule)),
+        }
     }
 
     async fn write_response<T>(&mut self, _: &StreamProtocol, stream: &mut T, response: Bytes) -> io::Result<()>

@@ -152,9 +152,9 @@ impl SessionTask {
             let _ = previous.await;
         }
         let key = session.peer.key;
-        let mut nobody_listens = events.control(Event::PeerConnected(key)).await.is_err();
         add(&shared.counters.connections_opened, 1);
         add(&shared.counters.peers_connected, 1);
+        let mut nobody_listens = events.control(Event::PeerConnected(key)).await.is_err();
         tracing::info!(peer = %key, "peer connected");
 
         if !nobody_listens {
@@ -163,14 +163,13 @@ impl SessionTask {
         }
         let reason = session.reason.get().cloned().unwrap_or(DisconnectReason::ShutDown);
         if matches!(reason, DisconnectReason::Violation(_)) {
-            session.peer.violations.fetch_add(1, Ordering::Relaxed);
             add(&shared.counters.violations, 1);
         }
         shared.counters.peers_connected.fetch_sub(1, Ordering::Relaxed);
         add(&shared.counters.connections_closed, 1);
         tracing::info!(peer = %key, %reason, "peer disconnected");
         session.stop.cancel();
-        session.peer.set_error(reason.to_string());
+        session.peer.ended(&reason);
         session.peer.clear_session(&session);
         let _ = commands.send(Command::SessionEnded { key, connection: session.connection }).await;
         nobody_listens |= events.control(Event::PeerDisconnected { key, reason }).await.is_err();

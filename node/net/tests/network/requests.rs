@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use futures::{AsyncReadExt as _, AsyncWriteExt as _};
-use vouch_net::{Event, NetLimits, ReplyError, ReplyHandle, RequestError};
+use vouch_net::{DisconnectReason, Event, NetLimits, ReplyError, ReplyHandle, RequestError};
 use vouch_types::PublicKey;
 
 use crate::support::{CHAIN, Node, Raw, RawPeer, key_of, mesh, within};
@@ -94,10 +94,16 @@ async fn oversize_and_malformed_ones_are_refused_and_counted() {
     let mut stream = raw.open(&node, CHAIN, "sync").await;
     stream.write_all(&[1, 16, 0, 0, 0xe9, 3, 0, 0]).await.unwrap();
     stream.flush().await.unwrap();
-    node.until("the request is counted", |net| net.peers()[0].violations == 1).await;
+    let violation = |text: &str| DisconnectReason::Violation(text.into());
+    assert_eq!(node.disconnected(raw_key).await, violation("request: frame too large"));
     assert_eq!(within("reset", stream.read(&mut [0; 10])).await.unwrap_or(0), 0);
+    raw.closed().await;
+    assert_eq!(node.net.peers()[0].violations, 1);
 
     // A response that announces 4 GiB.
+    let mut raw = RawPeer::dial([50; 32], &node, CHAIN);
+    let _channels = raw.open_channels(&node).await;
+    node.connected(raw_key).await;
     let answer = async {
         loop {
             if let Raw::Inbound(name, mut stream) = raw.reports.recv().await.unwrap()
@@ -111,6 +117,7 @@ async fn oversize_and_malformed_ones_are_refused_and_counted() {
     };
     let (outcome, _stream) = tokio::join!(node.net.request(&raw_key, Bytes::from_static(b"?")), answer);
     assert!(matches!(outcome, Err(RequestError::Malformed(_))), "{outcome:?}");
+    assert_eq!(node.disconnected(raw_key).await, violation("response: frame too large"));
     assert_eq!(node.net.peers()[0].violations, 2);
     assert_eq!(node.net.stats().violations, 2);
 }
