@@ -6,7 +6,7 @@ use std::{
 };
 
 use rocksdb::{
-    ColumnFamily, DB, DBPinnableSlice, Options, ReadOptions, Snapshot, WriteBatch, WriteOptions,
+    ColumnFamily, DB, Options, ReadOptions, Snapshot, WriteBatch, WriteOptions,
     checkpoint::Checkpoint, properties,
 };
 use vouch_ledger::storage::{Batch, Change, Durability, Entry, Storage, StorageError, Table, View};
@@ -181,7 +181,7 @@ impl RocksStore {
     fn get_with(&self, table: Table, key: &[u8], options: &ReadOptions) -> Result<Option<Vec<u8>>, StorageError> {
         self.check_failed("read")?;
         let value = self.db.get_pinned_cf_opt(self.handle(table), key, options);
-        value.map(|value| value.map(to_vec)).map_err(|error| storage_error("read", &error))
+        value.map(|value| value.map(|bytes| bytes.to_vec())).map_err(|error| storage_error("read", &error))
     }
 
     fn get_many_with(
@@ -195,7 +195,7 @@ impl RocksStore {
             return Ok(Vec::new());
         }
         let values = self.db.batched_multi_get_cf_opt(self.handle(table), keys.iter().copied(), keys.is_sorted(), options);
-        let values = values.into_iter().map(|value| value.map(|value| value.map(to_vec)));
+        let values = values.into_iter().map(|value| value.map(|value| value.map(|bytes| bytes.to_vec())));
         values.collect::<Result<_, _>>().map_err(|error| storage_error("read", &error))
     }
 
@@ -318,11 +318,6 @@ impl View for RocksView<'_> {
     fn last(&self, table: Table, before: Option<&[u8]>) -> Result<Option<Entry>, StorageError> {
         self.store.last_with(table, before, self.options())
     }
-}
-
-#[allow(clippy::needless_pass_by_value)]
-fn to_vec(slice: DBPinnableSlice<'_>) -> Vec<u8> {
-    slice.to_vec()
 }
 
 /// About what a change takes in a write batch.

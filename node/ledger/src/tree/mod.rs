@@ -33,7 +33,7 @@ pub use record::{StateRecord, TreeHead};
 pub use update::{KnownSlot, PreparedUpdate, StateChange};
 
 use levels::UpperLevels;
-use page::{page_key, pages_on_level};
+use page::{HashedPage, page_key, pages_on_level};
 
 /// Why the tree cannot answer or go on.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -152,8 +152,9 @@ impl StateTree {
     }
 
     /// A stored page of the lowest level, checked against the level above.
-    fn checked_page(&self, number: u64, bytes: Option<&[u8]>) -> Result<Page, TreeError> {
+    fn checked_page(&self, number: u64, bytes: Option<&[u8]>) -> Result<HashedPage, TreeError> {
         let page = Page::from_bytes(bytes.ok_or(TreeError::Corrupt { what: "missing tree page" })?)?;
+        let mut page = HashedPage::unhashed(&page);
         if page.node() == *self.expected_node(0, number)? {
             Ok(page)
         } else {

@@ -81,6 +81,54 @@ impl Page {
     }
 }
 
+/// A page with the nodes between its children and the one above, so that a change costs four hashes and not fifteen.
+#[derive(Debug, Clone)]
+pub struct HashedPage {
+    /// As in a heap: the node above all at 1, those below node `n` at `2n` and `2n + 1`, the children from 16 on.
+    heap: [Hash32; 2 * CHILDREN],
+    /// Which nodes no longer fit those below them, one bit each.
+    outdated: u32,
+}
+
+impl HashedPage {
+    /// A page whose nodes are worked out when they are asked for.
+    #[must_use]
+    pub fn unhashed(page: &Page) -> Self {
+        let mut heap = [Hash32::ZERO; 2 * CHILDREN];
+        heap[CHILDREN..].copy_from_slice(&page.0);
+        Self { heap, outdated: 0xffff }
+    }
+
+    /// Sets the child at a position, counted modulo 16.
+    pub fn set(&mut self, number: u64, hash: Hash32) {
+        let mut at = CHILDREN + (number % PAGE_CHILDREN) as usize;
+        self.heap[at] = hash;
+        while at > 1 {
+            at /= 2;
+            self.outdated |= 1 << at;
+        }
+    }
+
+    /// The node above all sixteen.
+    pub fn node(&mut self) -> Hash32 {
+        for at in (1..CHILDREN).rev() {
+            if self.outdated >> at & 1 == 1 {
+                self.heap[at] = node_hash(&self.heap[2 * at], &self.heap[2 * at + 1]);
+            }
+        }
+        self.outdated = 0;
+        self.heap[1]
+    }
+
+    /// The page itself.
+    #[must_use]
+    pub fn page(&self) -> Page {
+        let mut page = Page::default();
+        page.0.copy_from_slice(&self.heap[CHILDREN..]);
+        page
+    }
+}
+
 /// Key of a page in [`crate::storage::Table::Tree`]: level, then page number big-endian. Level 0 is above the leaves.
 #[must_use]
 pub fn page_key(level: u32, page: u64) -> [u8; 9] {
@@ -118,6 +166,22 @@ mod tests {
         assert_eq!(Page::from_bytes(&bytes).unwrap(), page);
         for wrong in [0, 1, 32, 511, 513, 544] {
             assert!(Page::from_bytes(&vec![0; wrong]).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_hashed_page_follows_its_children() {
+        let mut page = Page::default();
+        let mut hashed = HashedPage::unhashed(&page);
+        assert_eq!(hashed.node(), Hash32::ZERO);
+        for step in 0..200u64 {
+            let hash = Hash32(*blake3::hash(&step.to_le_bytes()).as_bytes());
+            page.set(step * step * 7 + step, hash);
+            hashed.set(step * step * 7 + step, hash);
+            if step % 3 != 1 {
+                assert_eq!((hashed.node(), hashed.page()), (page.node(), page), "step {step}");
+                assert_eq!(HashedPage::unhashed(&page).node(), page.node());
+            }
         }
     }
 

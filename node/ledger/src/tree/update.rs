@@ -7,7 +7,7 @@ use vouch_types::{
 
 use super::{
     StateTree, TreeError,
-    page::{PAGE_CHILDREN, Page, page_key, pages_on_level},
+    page::{HashedPage, PAGE_CHILDREN, Page, page_key, pages_on_level},
     record::{HEAD_KEY, StateRecord, TreeHead},
 };
 use crate::storage::{Batch, Table, View};
@@ -166,7 +166,7 @@ impl StateTree {
                 Some((&stored_number, bytes)) if stored_number == number => {
                     self.checked_page(number, bytes.as_deref())
                 }
-                _ => Ok(Page::default()),
+                _ => Ok(HashedPage::unhashed(&Page::default())),
             },
             |number, page| batch.put(Table::Tree, page_key(0, number), page.to_bytes()),
         )
@@ -182,7 +182,7 @@ impl StateTree {
                     // The tree grew a level: what was the top becomes the first child.
                     page.set(0, self.head.top);
                 }
-                Ok::<_, std::convert::Infallible>(page)
+                Ok::<_, std::convert::Infallible>(HashedPage::unhashed(&page))
             };
             let changed = each_changed_page(&nodes, base, |number, page| {
                 update.batch.put(Table::Tree, page_key(level, number), page.to_bytes());
@@ -200,7 +200,7 @@ impl StateTree {
 /// Sets `children` (ascending numbers and hashes) in their pages; returns the numbers and nodes of these pages.
 fn each_changed_page<E>(
     children: &[(u64, Hash32)],
-    mut base: impl FnMut(u64) -> Result<Page, E>,
+    mut base: impl FnMut(u64) -> Result<HashedPage, E>,
     mut changed: impl FnMut(u64, &Page),
 ) -> Result<Vec<(u64, Hash32)>, E> {
     let mut nodes = Vec::with_capacity(children.len() / 4 + 1);
@@ -210,7 +210,7 @@ fn each_changed_page<E>(
         for (child, hash) in of_page {
             page.set(*child, *hash);
         }
-        changed(number, &page);
+        changed(number, &page.page());
         nodes.push((number, page.node()));
     }
     Ok(nodes)
