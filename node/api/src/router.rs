@@ -42,6 +42,12 @@ pub struct ApiState {
 /// Handle on [`ApiState`]; cheap to clone.
 pub type Api = Arc<ApiState>;
 
+impl std::fmt::Debug for ApiState {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ApiState").field("limits", &self.limits).finish_non_exhaustive()
+    }
+}
+
 impl ApiState {
     /// Over a backend. Event streams end when `shutdown` is cancelled.
     #[must_use]

@@ -68,6 +68,12 @@ pub struct Server {
     shutdown: CancellationToken,
 }
 
+impl std::fmt::Debug for Server {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Server").field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
 impl Server {
     /// Listens; connections wait until [`Server::run`].
     ///

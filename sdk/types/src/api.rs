@@ -26,7 +26,7 @@ pub use chain::{
     MemberNodeView, MemberView, Page, QueryBody, QueryRequest, QueryView, StateView, ValidatorView, ValidatorsView,
 };
 pub use feed::{Cursor, FeedEnd, FeedItem, ParseCursorError};
-pub use hex_bytes::HexBytes;
+pub use hex_bytes::{HexBytes, ParseHexError};
 pub use node::{BackupRequest, BackupView, Condition, ConditionState, Liveness, NodeStatus, PeerView, Role};
 pub use problem::{Language, Problem, ProblemKind, kind_of};
 pub use problem_catalogue::CATALOGUE;

@@ -20,10 +20,15 @@ impl core::fmt::Debug for HexBytes {
     }
 }
 
+/// Why a text is not a byte string.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("expected an even number of hexadecimal digits")]
+pub struct ParseHexError;
+
 impl core::str::FromStr for HexBytes {
-    type Err = hex::FromHexError;
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        hex::decode(text).map(Self)
+    type Err = ParseHexError;
+    fn from_str(text: &str) -> Result<Self, ParseHexError> {
+        hex::decode(text).map(Self).map_err(|_| ParseHexError)
     }
 }
 
@@ -41,6 +46,6 @@ impl Serialize for HexBytes {
 
 impl<'de> Deserialize<'de> for HexBytes {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        String::deserialize(d)?.parse().map_err(|_| serde::de::Error::custom("expected an even number of hexadecimal digits"))
+        String::deserialize(d)?.parse().map_err(serde::de::Error::custom)
     }
 }

@@ -1,0 +1,415 @@
+//! A chain as plain data, and requests against a router over it.
+
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    sync::{Arc, Mutex},
+};
+
+use async_trait::async_trait;
+use axum::{
+    Router,
+    body::Body,
+    http::{HeaderMap, Request, StatusCode},
+};
+use http_body_util::BodyExt as _;
+use serde_json::{Value, json};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt as _;
+use vouch_api::{AdminToken, ApiConfig, ApiError, ApiState, Backend, Limits, Transport, router};
+use vouch_types::{
+    BlockHash, Call, ChainId, CodeHash, CommitCertificate, ContractName, Event, EventsRoot, Fuel, Header, Height, NodeId,
+    OutputHash, Power, ReceiptsRoot, Round, SecretKey, StateRoot, TimestampMs, TransactionBody, TransactionsRoot, TxId,
+    UnverifiedTransaction, ValidatorsHash,
+    api::{
+        BackupView, BlockSummary, CallView, ChainParams, Claim, Condition, ConditionState, ContractSummary, ContractView,
+        Cursor, EventView, EvidenceView, FinalBlock, HexBytes, MemberView, NodeStatus, OutcomeView, QueryRequest,
+        QueryView, ReceiptView, Role, StateView, SubmitStatus, Submitted, TransactionStatus, TransactionView,
+        ValidatorsView,
+    },
+    encode,
+};
+
+pub const CHAIN: ChainId = ChainId([7; 32]);
+pub const ADMIN: &str = "an admin token of some length";
+
+/// The chain. `seal` makes a block of what waits.
+pub struct Plain {
+    head: watch::Sender<Height>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    blocks: Vec<Arc<FinalBlock>>,
+    waiting: BTreeMap<TxId, (Vec<u8>, TransactionBody)>,
+    condition: Option<Condition>,
+    pruned_below: u64,
+}
+
+impl Plain {
+    pub fn new() -> Arc<Self> {
+        Arc::new(Self { head: watch::Sender::new(Height::ZERO), state: Mutex::default() })
+    }
+
+    pub fn set_condition(&self, condition: Condition) {
+        self.state.lock().expect("lock").condition = Some(condition);
+    }
+
+    pub fn prune_below(&self, height: u64) {
+        self.state.lock().expect("lock").pruned_below = height;
+    }
+
+    /// One block of all that waits; each transaction emits one event per call, named after the method.
+    pub fn seal(&self) -> Height {
+        let mut state = self.state.lock().expect("lock");
+        let height = Height(u64::try_from(state.blocks.len()).expect("small") + 1);
+        let waiting = std::mem::take(&mut state.waiting);
+        let transactions: Vec<TransactionView> =
+            (0..).zip(waiting).map(|(index, (id, (raw, body)))| view(id, &raw, &body, height, index)).collect();
+        state.blocks.push(Arc::new(final_block(height, transactions)));
+        drop(state);
+        self.head.send_replace(height);
+        height
+    }
+
+    fn block_at(&self, height: Height) -> Result<Arc<FinalBlock>, ApiError> {
+        let state = self.state.lock().expect("lock");
+        if height.0 != 0 && height.0 < state.pruned_below {
+            return Err(ApiError::new("block.pruned", format!("block {height} is gone")));
+        }
+        let at = height.0.checked_sub(1).and_then(|at| usize::try_from(at).ok());
+        at.and_then(|at| state.blocks.get(at).cloned())
+            .ok_or_else(|| ApiError::new("block.unknown", format!("there is no block {height}")))
+    }
+
+    fn find(&self, id: TxId) -> TransactionStatus {
+        let state = self.state.lock().expect("lock");
+        let head = *self.head.borrow();
+        let found = state.blocks.iter().flat_map(|block| &block.transactions).find(|tx| tx.id == id);
+        match found {
+            Some(tx) => TransactionStatus::Final { head, transaction: Box::new(tx.clone()) },
+            None if state.waiting.contains_key(&id) => TransactionStatus::Pending { head },
+            None => TransactionStatus::Unknown { head },
+        }
+    }
+
+    fn take(&self, raw: Vec<u8>) -> Result<Submitted, ApiError> {
+        let transaction = UnverifiedTransaction::decode(raw, CHAIN)?;
+        let id = transaction.id();
+        if !matches!(self.find(id), TransactionStatus::Unknown { .. }) {
+            return Ok(Submitted { id, status: SubmitStatus::Known });
+        }
+        let verified = transaction.verify()?;
+        let next = self.head.borrow().next().expect("small");
+        verified.check_expiry(next, 100)?;
+        let entry = (verified.raw().to_vec(), verified.body().clone());
+        self.state.lock().expect("lock").waiting.insert(id, entry);
+        Ok(Submitted { id, status: SubmitStatus::Accepted })
+    }
+}
+
+fn view(id: TxId, raw: &[u8], body: &TransactionBody, height: Height, index: u32) -> TransactionView {
+    let event = |(index, call): (u32, &Call)| {
+        let event = Event { contract: call.contract.clone(), name: call.method.clone(), data: call.arguments.clone() };
+        EventView::new(index, &event)
+    };
+    let call = |call: &Call| CallView {
+        contract: call.contract.clone(),
+        method: call.method.clone(),
+        arguments: HexBytes(call.arguments.clone()),
+        arguments_value: None,
+    };
+    TransactionView {
+        id,
+        height,
+        index,
+        block: BlockHash([1; 32]),
+        time: TimestampMs(height.0 * 1000),
+        expiry: body.expiry,
+        signers: vec![key().public().account()],
+        calls: body.calls.iter().map(call).collect(),
+        bytes: u32::try_from(raw.len()).expect("small"),
+        receipt: ReceiptView {
+            outcome: OutcomeView::Success,
+            fuel_used: Fuel(9),
+            output_hash: OutputHash::ZERO,
+            events_root: EventsRoot::ZERO,
+        },
+        output: HexBytes::default(),
+        output_value: None,
+        events: (0..).zip(&body.calls).map(event).collect(),
+    }
+}
+
+fn final_block(height: Height, transactions: Vec<TransactionView>) -> FinalBlock {
+    let header = Header {
+        version: 1,
+        chain: CHAIN,
+        height,
+        time: TimestampMs(height.0 * 1000),
+        parent: BlockHash::ZERO,
+        proposer: NodeId::ZERO,
+        transactions_root: TransactionsRoot::ZERO,
+        receipts_root: ReceiptsRoot::ZERO,
+        state_root: StateRoot::ZERO,
+        validators_hash: ValidatorsHash::ZERO,
+        next_validators_hash: ValidatorsHash::ZERO,
+    };
+    let certificate = CommitCertificate { height, round: Round(0), block: header.hash(), signatures: vec![] };
+    let summary = BlockSummary {
+        height,
+        hash: header.hash(),
+        time: header.time,
+        proposer: header.proposer,
+        proposer_name: Some("a".into()),
+        round: Round(0),
+        transactions: u32::try_from(transactions.len()).expect("small"),
+        bytes: 100,
+        state_root: header.state_root,
+    };
+    FinalBlock { summary, header, certificate, transactions }
+}
+
+#[async_trait]
+impl Backend for Plain {
+    fn head(&self) -> watch::Receiver<Height> {
+        self.head.subscribe()
+    }
+
+    async fn submit(&self, transactions: Vec<Vec<u8>>) -> Vec<Result<Submitted, ApiError>> {
+        transactions.into_iter().map(|raw| self.take(raw)).collect()
+    }
+
+    async fn transaction(&self, id: TxId) -> Result<TransactionStatus, ApiError> {
+        Ok(self.find(id))
+    }
+
+    async fn proof(&self, id: TxId, claim: Claim) -> Result<Vec<u8>, ApiError> {
+        match (self.find(id), claim) {
+            (TransactionStatus::Unknown { .. }, _) => Err(ApiError::new("tx.unknown", id.to_string())),
+            (TransactionStatus::Pending { .. }, _) => Err(ApiError::new("tx.not_final", id.to_string())),
+            (TransactionStatus::Final { transaction, .. }, Claim::Event { index })
+                if usize::try_from(index).expect("fits") >= transaction.events.len() =>
+            {
+                Err(ApiError::new("tx.no_such_event", index.to_string()))
+            }
+            (TransactionStatus::Final { .. }, _) => Ok(vec![0xab; 4]),
+        }
+    }
+
+    async fn block(&self, height: Height) -> Result<Arc<FinalBlock>, ApiError> {
+        self.block_at(height)
+    }
+
+    async fn blocks(&self, before: Option<Height>, limit: u32) -> Result<Vec<BlockSummary>, ApiError> {
+        let state = self.state.lock().expect("lock");
+        let below = state.blocks.iter().rev().filter(|b| before.is_none_or(|before| b.summary.height < before));
+        Ok(below.take(usize::try_from(limit).expect("fits")).map(|block| block.summary.clone()).collect())
+    }
+
+    async fn query(&self, request: QueryRequest) -> Result<QueryView, ApiError> {
+        match (request.contract.as_str(), request.method.as_str()) {
+            ("notes", "echo") => {
+                let output = request.body.encoded.clone().unwrap_or_default();
+                Ok(QueryView { height: *self.head.borrow(), output, value: Some(request.body.arguments) })
+            }
+            ("notes", "panic") => panic!("a bug in a handler"),
+            ("notes", "hang") => std::future::pending().await,
+            ("notes", "refuse") => Err(ApiError::new("notes.not_yours", "not for you")),
+            ("notes", method) => Err(ApiError::new("query.unknown_method", method)),
+            (contract, _) => Err(ApiError::new("query.unknown_contract", contract)),
+        }
+    }
+
+    async fn state(&self, contract: ContractName, key: Vec<u8>, prove: bool) -> Result<StateView, ApiError> {
+        let value = (key == [1]).then(|| HexBytes(vec![2]));
+        let proof = value.clone().filter(|_| prove);
+        Ok(StateView { height: *self.head.borrow(), contract, key: HexBytes(key), value, proof })
+    }
+
+    async fn contract(&self, name: ContractName) -> Result<ContractView, ApiError> {
+        let all = self.contracts(None, 10).await?;
+        let summary = all.into_iter().find(|contract| contract.name == name);
+        let summary = summary.ok_or_else(|| ApiError::new("contract.unknown", name.to_string()))?;
+        Ok(ContractView { summary, code_bytes: 5, abi: json!({ "methods": [] }) })
+    }
+
+    async fn contracts(&self, after: Option<ContractName>, limit: u32) -> Result<Vec<ContractSummary>, ApiError> {
+        let names = ["a", "b", "notes"].map(|name| ContractName::new(name).expect("name"));
+        let rest = names.into_iter().filter(|name| after.as_ref().is_none_or(|after| name > after));
+        let summary = |name| ContractSummary { name, code_hash: CodeHash::ZERO, deployed_at: Height(1) };
+        Ok(rest.take(usize::try_from(limit).expect("fits")).map(summary).collect())
+    }
+
+    async fn validators(&self, height: Option<Height>) -> Result<ValidatorsView, ApiError> {
+        let head = *self.head.borrow();
+        let height = height.unwrap_or(Height(head.0 + 1));
+        if height.0 > head.0 + 1 {
+            return Err(ApiError::new("block.unknown", "above the head").at("height"));
+        }
+        Ok(ValidatorsView { head, height, hash: ValidatorsHash::ZERO, total_power: Power(0), validators: vec![] })
+    }
+
+    async fn members(&self) -> Result<Vec<MemberView>, ApiError> {
+        Ok(vec![])
+    }
+
+    async fn evidence(&self, after: Option<Cursor>, limit: u32) -> Result<Vec<EvidenceView>, ApiError> {
+        let evidence = |sequence| EvidenceView {
+            height: Height(3),
+            sequence,
+            node: NodeId::ZERO,
+            name: None,
+            kind: "double_prevote".into(),
+            bytes: HexBytes(vec![1]),
+        };
+        let rest = (0..3).map(evidence).filter(|one| {
+            after.is_none_or(|after| Cursor { height: one.height, index: one.sequence } > after)
+        });
+        Ok(rest.take(usize::try_from(limit).expect("fits")).collect())
+    }
+
+    async fn status(&self) -> NodeStatus {
+        let condition = self.state.lock().expect("lock").condition.clone().unwrap_or_else(|| Condition::ok(1));
+        NodeStatus {
+            chain: CHAIN,
+            chain_name: "test".into(),
+            node: NodeId::ZERO,
+            node_name: "a".into(),
+            member: "platform".into(),
+            version: "0".into(),
+            role: Role::Validator,
+            head: *self.head.borrow(),
+            head_hash: BlockHash::ZERO,
+            head_time: TimestampMs(0),
+            state_root: StateRoot::ZERO,
+            last_block_age_ms: 1,
+            height: Height(1),
+            round: Round(0),
+            step: "idle".into(),
+            peers: vec![],
+            peers_connected: 0,
+            peers_expected: 0,
+            mempool_transactions: 0,
+            mempool_bytes: 0,
+            syncing: false,
+            uptime_ms: 1,
+            condition,
+        }
+    }
+
+    async fn params(&self) -> Result<ChainParams, ApiError> {
+        Ok(ChainParams {
+            chain: CHAIN,
+            chain_name: "test".into(),
+            head: *self.head.borrow(),
+            expiry_window: 100,
+            transaction_bytes_max: 1 << 20,
+            block_bytes_max: 8 << 20,
+            transaction_fuel_max: 1,
+        })
+    }
+
+    async fn metrics(&self) -> String {
+        "vouch_ledger_head 1".into()
+    }
+
+    async fn backup(&self, path: PathBuf) -> Result<BackupView, ApiError> {
+        if path.exists() {
+            return Err(ApiError::new("backup.path_exists", path.display().to_string()));
+        }
+        let (height, state_root) = (*self.head.borrow(), StateRoot::ZERO);
+        Ok(BackupView { path: path.display().to_string(), height, state_root, bytes: 1 })
+    }
+}
+
+pub fn stalled() -> Condition {
+    Condition { state: ConditionState::Stalled, reason_en: "two validators are missing".into(), ..Condition::ok(5) }
+}
+
+pub fn key() -> SecretKey {
+    SecretKey::from_seed([1; 32])
+}
+
+/// A signed transaction calling `notes.<method>`, unique by `n`.
+pub fn transaction(n: u8, method: &str) -> (TxId, Vec<u8>) {
+    let contract = ContractName::new("notes").expect("name");
+    let body = TransactionBody {
+        version: 1,
+        chain: CHAIN,
+        expiry: Height(50),
+        salt: [n; 16],
+        calls: vec![Call { contract, method: method.into(), arguments: vec![n] }],
+    };
+    (body.id(), encode(&body.sign(&[&key()])))
+}
+
+pub fn config(limits: Limits) -> ApiConfig {
+    ApiConfig {
+        listen: "127.0.0.1:0".parse().expect("address"),
+        transport: Transport::Plain,
+        limits,
+        admin_token: AdminToken::new(ADMIN),
+    }
+}
+
+pub fn unlimited() -> Limits {
+    Limits { rate: None, ..Limits::default() }
+}
+
+/// A router over a chain.
+pub fn api(backend: &Arc<Plain>) -> Router {
+    api_with(backend, unlimited(), CancellationToken::new())
+}
+
+pub fn api_with(backend: &Arc<Plain>, limits: Limits, shutdown: CancellationToken) -> Router {
+    let backend: Arc<dyn Backend> = Arc::<Plain>::clone(backend);
+    router(ApiState::new(backend, &config(limits), shutdown))
+}
+
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: Vec<u8>,
+}
+
+impl Answer {
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&self.body)))
+    }
+
+    /// The code of a problem, after a check of everything every problem must have.
+    pub fn code(&self) -> String {
+        assert_eq!(self.headers["content-type"], "application/problem+json", "{}", self.status);
+        let problem = self.json();
+        let code = problem["code"].as_str().expect("code").to_owned();
+        assert_eq!(problem["type"], format!("urn:vouch:error:{code}"));
+        assert_eq!(problem["status"], self.status.as_u16());
+        let id = self.headers["x-request-id"].to_str().expect("id");
+        assert_eq!(problem["instance"], format!("urn:vouch:request:{id}"));
+        assert!(problem["title"].as_str().is_some_and(|title| !title.is_empty()));
+        code
+    }
+}
+
+pub async fn send(router: &Router, request: Request<Body>) -> Answer {
+    let response = router.clone().oneshot(request).await.expect("infallible");
+    let (parts, body) = response.into_parts();
+    let body = body.collect().await.expect("body").to_bytes().to_vec();
+    Answer { status: parts.status, headers: parts.headers, body }
+}
+
+pub fn request(method: &str, path: &str) -> axum::http::request::Builder {
+    Request::builder().method(method).uri(path)
+}
+
+pub async fn get(router: &Router, path: &str) -> Answer {
+    send(router, request("GET", path).body(Body::empty()).expect("request")).await
+}
+
+pub async fn post(router: &Router, path: &str, media_type: &str, body: impl Into<Body>) -> Answer {
+    let request = request("POST", path).header("content-type", media_type).body(body.into()).expect("request");
+    send(router, request).await
+}

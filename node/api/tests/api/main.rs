@@ -1,0 +1,10 @@
+//! The API in front of a backend that is plain data: every route, every refusal, limits, streams, TLS.
+
+mod double;
+mod events;
+mod fuzz;
+mod limits;
+mod openapi;
+mod routes;
+mod sdk;
+mod tls;
