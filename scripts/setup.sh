@@ -44,10 +44,10 @@ for component in rustfmt clippy; do
     die "this toolchain has no $component, which the checks need"
 done
 
-# Contracts are compiled for WebAssembly; the script knows which compiler of this machine can.
-if [ -x scripts/build-contracts.sh ]; then
-  scripts/build-contracts.sh --setup
-fi
-
 cargo fetch --locked --quiet
+
+# Contracts are compiled for WebAssembly. Building them installs a compiler that can, where none is there.
+use_target_dir
+export_test_places
+VOUCH_CONTRACTS_OUT=$VOUCH_CONTRACTS scripts/build-contracts.sh >/dev/null
 printf 'setup: everything is there (%s)\n' "$(cargo --version)"
