@@ -6,14 +6,13 @@ macro_rules! texts {
     ($($name:ident: $en:literal, $zh:literal;)*) => {
         /// A label or sentence.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-        #[allow(missing_docs, reason = "the text stands beside the name")]
         pub enum Text {
-            $($name,)*
+            $(#[doc = $en] $name,)*
         }
 
         impl Text {
-            /// All of them.
-            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
+            #[cfg(test)]
+            const ALL: &'static [Self] = &[$(Self::$name,)*];
 
             /// In a language.
             #[must_use]
