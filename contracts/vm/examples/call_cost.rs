@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use cpu_time::ThreadTime;
 use vouch_types::{AccountId, ContractName, Height, TimestampMs};
-use vouch_vm::{CallContext, CallRequest, Host, HostError, Module, Vm, VmLimits};
+use vouch_vm::{CallContext, CallRequest, CalleeOutcome, Entries, Host, HostError, Module, Vm, VmLimits};
 
 const FUEL: u64 = 50_000_000;
 const ROUNDS: usize = 9;
@@ -32,7 +32,7 @@ impl Host for MemoryState {
         Ok(())
     }
 
-    fn scan(&mut self, _: &[u8], _: Option<&[u8]>, _: u32) -> Result<Vec<(Vec<u8>, Vec<u8>)>, HostError> {
+    fn scan(&mut self, _: &[u8], _: Option<&[u8]>, _: u32) -> Result<Entries, HostError> {
         Ok(Vec::new())
     }
 
@@ -40,7 +40,7 @@ impl Host for MemoryState {
         Ok(())
     }
 
-    fn call(&mut self, _: CallRequest) -> Result<(Result<Vec<u8>, (String, String)>, u64), HostError> {
+    fn call(&mut self, _: CallRequest) -> Result<CalleeOutcome, HostError> {
         Err(HostError::Fatal("no other contract here".to_owned()))
     }
 

@@ -25,6 +25,12 @@ pub struct ModuleCache<H: Host + 'static> {
     kept: Mutex<Kept<H>>,
 }
 
+impl<H: Host + 'static> core::fmt::Debug for ModuleCache<H> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("ModuleCache").field("capacity", &self.capacity).field("kept", &self.len()).finish()
+    }
+}
+
 struct Kept<H: Host + 'static> {
     uses: u64,
     /// With the number of the use that was the last.

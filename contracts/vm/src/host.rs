@@ -54,6 +54,12 @@ pub enum HostError {
     Fatal(String),
 }
 
+/// Keys with their values.
+pub type Entries = Vec<(Vec<u8>, Vec<u8>)>;
+
+/// How a called contract ended, its output or code and message, and the fuel it used.
+pub type CalleeOutcome = (Result<Vec<u8>, (String, String)>, u64);
+
 /// The ledger's side of a call. Keys are the contract's own: the implementation confines them to its space.
 pub trait Host {
     /// The value of a key.
@@ -75,7 +81,7 @@ pub trait Host {
     ///
     /// # Errors
     /// [`HostError`].
-    fn scan(&mut self, prefix: &[u8], after: Option<&[u8]>, limit: u32) -> Result<Vec<(Vec<u8>, Vec<u8>)>, HostError>;
+    fn scan(&mut self, prefix: &[u8], after: Option<&[u8]>, limit: u32) -> Result<Entries, HostError>;
     /// Emits an event.
     ///
     /// # Errors
@@ -85,7 +91,7 @@ pub trait Host {
     ///
     /// # Errors
     /// [`HostError`]; a failed callee is not an error of the host.
-    fn call(&mut self, request: CallRequest) -> Result<(Result<Vec<u8>, (String, String)>, u64), HostError>;
+    fn call(&mut self, request: CallRequest) -> Result<CalleeOutcome, HostError>;
     /// The member an account belongs to, if it is registered and active: member name and role.
     ///
     /// # Errors

@@ -100,7 +100,6 @@ pub(crate) fn linker<H: Host + 'static>(engine: &wasmtime::Engine) -> wasmtime::
     l.func_wrap(m, "event", |mut c: Guest<'_, H>, p: u32, n: u32, q: u32, o: u32| {
         stop(event(Running(&mut c), span(p, n), span(q, o)))
     })?;
-    #[allow(clippy::too_many_arguments)]
     l.func_wrap(
         m,
         "call",

@@ -109,7 +109,7 @@ impl Rewriter {
             _ => {}
         }
         let Some((id, range)) = payload.as_section() else { return Ok(()) };
-        let content = code.get(range.clone()).unwrap_or_default();
+        let content = code.get(range).unwrap_or_default();
         match payload {
             Payload::GlobalSection(globals) => {
                 self.globals += globals.count();
@@ -251,7 +251,7 @@ fn leb_len(bytes: &[u8]) -> usize {
 
 fn leb_u32(out: &mut Vec<u8>, mut value: u32) {
     loop {
-        let byte = (value & 0x7f) as u8;
+        let byte = value.to_le_bytes()[0] & 0x7f;
         value >>= 7;
         if value == 0 {
             out.push(byte);
@@ -263,7 +263,7 @@ fn leb_u32(out: &mut Vec<u8>, mut value: u32) {
 
 fn leb_i32(out: &mut Vec<u8>, mut value: i32) {
     loop {
-        let byte = (value & 0x7f) as u8;
+        let byte = value.to_le_bytes()[0] & 0x7f;
         value >>= 7;
         let sign = byte & 0x40 != 0;
         if (value == 0 && !sign) || (value == -1 && sign) {

@@ -30,7 +30,7 @@ mod wire;
 
 pub use cache::{ModuleCache, code_hash};
 pub use error::{CallFailure, DeployError, FatalError, VmError, code};
-pub use host::{CallContext, CallRequest, Host, HostError};
+pub use host::{CallContext, CallRequest, CalleeOutcome, Entries, Host, HostError};
 pub use limits::{THREAD_STACK_BYTES_MIN, VmLimits, price};
 pub use validate::ModuleInfo;
 pub use vouch_types::abi::MethodKind;

@@ -115,11 +115,11 @@ impl<H> Running<'_, '_, H> {
     }
 
     pub(crate) fn fuel(&self) -> Result<u64, Stop> {
-        self.0.get_fuel().map_err(engine)
+        self.0.get_fuel().map_err(|e| engine(&e))
     }
 
     pub(crate) fn set_fuel(&mut self, fuel: u64) -> Result<(), Stop> {
-        self.0.set_fuel(fuel).map_err(engine)
+        self.0.set_fuel(fuel).map_err(|e| engine(&e))
     }
 
     pub(crate) fn state(&mut self) -> &mut State<H> {
@@ -162,6 +162,6 @@ pub(crate) fn write(memory: &mut [u8], at: u32, data: &[u8]) -> Result<(), Stop>
     Ok(())
 }
 
-fn engine(error: wasmtime::Error) -> Stop {
+fn engine(error: &wasmtime::Error) -> Stop {
     Stop::Fatal(FatalError::Engine(error.to_string()))
 }

@@ -87,6 +87,7 @@ pub(crate) fn validate(code: &[u8], limits: &VmLimits) -> Result<ModuleInfo, Dep
     checker.finish(code.len())
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "as map_err hands it over")]
 fn invalid(error: wasmparser::BinaryReaderError) -> DeployError {
     DeployError::Invalid(format!("{} at byte {}", error.message(), error.offset()))
 }
@@ -168,10 +169,7 @@ impl Checker {
             return Err(unknown());
         }
         let signature = SIGNATURES.iter().find(|s| s.name == import.name).ok_or_else(unknown)?;
-        let ty = match import.ty {
-            TypeRef::Func(ty) => ty,
-            _ => return Err(unknown()),
-        };
+        let TypeRef::Func(ty) = import.ty else { return Err(unknown()) };
         let known = self.types.get(ty as usize);
         if known.is_some_and(|t| t.params() == signature.parameters && t.results() == signature.results) {
             self.functions.push(ty);

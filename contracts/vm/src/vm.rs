@@ -46,6 +46,19 @@ struct Compiled<H: Host + 'static> {
     counter: ModuleExport,
 }
 
+impl<H: Host + 'static> core::fmt::Debug for Vm<H> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Vm").field("limits", &self.limits).finish_non_exhaustive()
+    }
+}
+
+impl<H: Host + 'static> core::fmt::Debug for Module<H> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        let abi = &self.0.info.abi;
+        f.debug_struct("Module").field("name", &abi.name).field("version", &abi.version).finish_non_exhaustive()
+    }
+}
+
 impl<H: Host + 'static> Clone for Module<H> {
     fn clone(&self) -> Self {
         Self(Arc::clone(&self.0))

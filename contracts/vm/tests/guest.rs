@@ -2,6 +2,7 @@
 //!
 //! `VOUCH_CONTRACTS` names the directory that the script printed.
 
+#[expect(dead_code, reason = "the other binary uses the rest")]
 mod common;
 
 use std::path::PathBuf;

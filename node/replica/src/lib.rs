@@ -1,1 +1,22 @@
-//! placeholder
+//! The node without input and output: one deterministic machine of consensus, ledger, mempool and sync.
+//!
+//! ```text
+//!             inputs                                  effects
+//! messages, timers, checked   -->  Replica::step  -->  send, broadcast, set timer, committed, admit peers
+//! transactions                        |
+//!                                     +-- writes to the storage, synced before an effect that depends on it
+//! ```
+//!
+//! Deliberately not here: sockets, threads, clocks, randomness. The node drives it in real time, the simulator in virtual.
+#![forbid(unsafe_code)]
+
+mod log_writer;
+pub mod message;
+pub mod pace;
+pub mod replica;
+pub mod status;
+pub mod sync;
+
+pub use message::{Lane, Message};
+pub use replica::{Effect, Input, Now, PeerId, Refusal, Replica, ReplicaConfig, ReplicaError, Timer};
+pub use status::ReplicaStatus;

@@ -1,11 +1,11 @@
 //! A host in memory and short ways to write modules and calls.
-#![allow(dead_code, reason = "each test binary uses its part")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
 
 use std::collections::BTreeMap;
 
 use vouch_types::{AccountId, ContractName, Height, TimestampMs};
 use vouch_vm::{
-    CallContext, CallFailure, CallOutcome, CallRequest, DeployError, FatalError, Host, HostError, Module, Vm, VmLimits,
+    CallContext, CallFailure, CallOutcome, CallRequest, CalleeOutcome, DeployError, Entries, FatalError, Host, HostError, Module, Vm, VmLimits,
 };
 
 /// State, events and members in memory; keys beginning with `fatal` make the host fail.
@@ -15,7 +15,7 @@ pub struct MemoryHost {
     pub events: Vec<(String, Vec<u8>)>,
     pub members: BTreeMap<AccountId, (String, String)>,
     /// What a called contract answers, and the fuel it uses.
-    pub callee: Option<(Result<Vec<u8>, (String, String)>, u64)>,
+    pub callee: Option<CalleeOutcome>,
     pub requests: Vec<CallRequest>,
     /// Number of state accesses.
     pub accesses: u32,
@@ -46,7 +46,7 @@ impl Host for MemoryHost {
         Ok(())
     }
 
-    fn scan(&mut self, prefix: &[u8], after: Option<&[u8]>, limit: u32) -> Result<Vec<(Vec<u8>, Vec<u8>)>, HostError> {
+    fn scan(&mut self, prefix: &[u8], after: Option<&[u8]>, limit: u32) -> Result<Entries, HostError> {
         self.access(prefix)?;
         let entries = self.state.iter().filter(|(k, _)| k.starts_with(prefix) && after.is_none_or(|a| k.as_slice() > a));
         Ok(entries.take(limit as usize).map(|(k, v)| (k.clone(), v.clone())).collect())
@@ -60,7 +60,7 @@ impl Host for MemoryHost {
         Ok(())
     }
 
-    fn call(&mut self, request: CallRequest) -> Result<(Result<Vec<u8>, (String, String)>, u64), HostError> {
+    fn call(&mut self, request: CallRequest) -> Result<CalleeOutcome, HostError> {
         self.requests.push(request);
         self.callee.clone().ok_or_else(|| HostError::Fatal("no callee".to_owned()))
     }

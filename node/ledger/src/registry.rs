@@ -1,0 +1,261 @@
+//! Who belongs to the consortium and what runs on it, decoded from the state and kept in memory.
+//!
+//! Every record stands in the state under the kernel's name, so proofs and snapshots cover it; this is a cache of those
+//! records that the executor, the mempool and admission ask thousands of times a second. It is rebuilt by a scan at start
+//! and replaced as a whole when a block changes it.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use vouch_genesis::{ChainParams, Role};
+use vouch_types::{
+    AccountId, CodeHash, ContractName, Height, NodeId, Power, PublicKey, Validator, ValidatorSet,
+    ValidatorSetError, decode, encode,
+};
+use wincode::{SchemaRead, SchemaWrite};
+
+use crate::{
+    keys,
+    overlay::Overlay,
+    storage::{Storage, StorageError},
+};
+
+/// Most bytes of one kernel record that is not code.
+pub const RECORD_BYTES_MAX: usize = 64 << 10;
+/// Most records of one kind read at start.
+const RECORDS_MAX: usize = 10_000_000;
+
+/// An organisation.
+#[derive(Debug, Clone, PartialEq, Eq, SchemaRead, SchemaWrite)]
+pub struct MemberRecord {
+    /// Its name.
+    pub name: String,
+    /// Its name for people.
+    pub title: String,
+    /// What it is.
+    pub role: Role,
+    /// How many of `admin_keys` stand for it.
+    pub admin_threshold: u16,
+    /// Its administrators, ascending.
+    pub admin_keys: Vec<PublicKey>,
+    /// False while suspended: its accounts and nodes have no effect.
+    pub active: bool,
+}
+
+/// A key that may sign transactions.
+#[derive(Debug, Clone, PartialEq, Eq, SchemaRead, SchemaWrite)]
+pub struct AccountRecord {
+    /// Whose it is.
+    pub member: String,
+    /// Its name within the member.
+    pub name: String,
+    /// The key.
+    pub key: PublicKey,
+    /// False while suspended.
+    pub active: bool,
+}
+
+/// A machine of a member.
+#[derive(Debug, Clone, PartialEq, Eq, SchemaRead, SchemaWrite)]
+pub struct NodeRecord {
+    /// Whose it is.
+    pub member: String,
+    /// Its name.
+    pub name: String,
+    /// Signs votes.
+    pub consensus_key: PublicKey,
+    /// Opens connections.
+    pub network_key: PublicKey,
+    /// Where it listens, `host:port`.
+    pub address: String,
+    /// Zero for a node that follows without voting.
+    pub power: Power,
+}
+
+/// A deployed contract.
+#[derive(Debug, Clone, PartialEq, Eq, SchemaRead, SchemaWrite)]
+pub struct ContractRecord {
+    /// Its name.
+    pub name: ContractName,
+    /// Its code.
+    pub code: CodeHash,
+    /// Counts deployments under this name, from 1.
+    pub version: u32,
+    /// When this version came.
+    pub deployed_at: Height,
+    /// True while calls are refused.
+    pub frozen: bool,
+}
+
+/// All kernel records but code.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Registry {
+    /// Chain parameters.
+    pub params: ChainParams,
+    /// Members by name.
+    pub members: BTreeMap<String, MemberRecord>,
+    /// Accounts by id, members' administrators not included.
+    pub accounts: BTreeMap<AccountId, Arc<AccountRecord>>,
+    /// Nodes by id.
+    pub nodes: BTreeMap<NodeId, NodeRecord>,
+    /// Contracts by name.
+    pub contracts: BTreeMap<ContractName, ContractRecord>,
+    /// Administrators of all members: account id to member.
+    admins: BTreeMap<AccountId, String>,
+}
+
+/// A kernel record as it is written to the state.
+#[derive(Debug, Clone)]
+pub enum Record {
+    /// Parameters.
+    Params(ChainParams),
+    /// A member.
+    Member(MemberRecord),
+    /// An account.
+    Account(AccountRecord),
+    /// A node.
+    Node(NodeRecord),
+    /// A contract.
+    Contract(ContractRecord),
+}
+
+impl Registry {
+    /// With nothing in it but parameters.
+    #[must_use]
+    pub const fn new(params: ChainParams) -> Self {
+        Self {
+            params,
+            members: BTreeMap::new(),
+            accounts: BTreeMap::new(),
+            nodes: BTreeMap::new(),
+            contracts: BTreeMap::new(),
+            admins: BTreeMap::new(),
+        }
+    }
+
+    /// Reads all records from the committed state; `None` before genesis.
+    ///
+    /// # Errors
+    /// [`StorageError`], also for a record that does not decode: then the state is damaged.
+    pub fn load(storage: &Arc<dyn Storage>) -> Result<Option<Self>, StorageError> {
+        let overlay = Overlay::new(Arc::clone(storage));
+        let Some(params) = overlay.get(&keys::params())? else { return Ok(None) };
+        let mut registry = Self::new(record("parameters", &params)?);
+        for value in scan(&overlay, "member")? {
+            registry.apply(Record::Member(record("member", &value)?));
+        }
+        for value in scan(&overlay, "account")? {
+            registry.apply(Record::Account(record("account", &value)?));
+        }
+        for value in scan(&overlay, "node")? {
+            registry.apply(Record::Node(record("node", &value)?));
+        }
+        for value in scan(&overlay, "contract")? {
+            registry.apply(Record::Contract(record("contract", &value)?));
+        }
+        Ok(Some(registry))
+    }
+
+    /// Puts a record here and into the state.
+    pub fn write(&mut self, overlay: &mut Overlay, record: Record) {
+        let (key, value) = match &record {
+            Record::Params(params) => (keys::params(), encode(params)),
+            Record::Member(member) => (keys::member(&member.name), encode(member)),
+            Record::Account(account) => (keys::account(&account.key.account()), encode(account)),
+            Record::Node(node) => (keys::node(&node.consensus_key.node()), encode(node)),
+            Record::Contract(contract) => (keys::contract(&contract.name), encode(contract)),
+        };
+        overlay.set(key, Some(value));
+        self.apply(record);
+    }
+
+    /// Takes a node out of here and out of the state.
+    pub fn remove_node(&mut self, overlay: &mut Overlay, node: &NodeId) {
+        overlay.set(keys::node(node), None);
+        self.nodes.remove(node);
+    }
+
+    fn apply(&mut self, record: Record) {
+        match record {
+            Record::Params(params) => self.params = params,
+            Record::Member(member) => {
+                self.admins.retain(|_, name| *name != member.name);
+                for key in &member.admin_keys {
+                    self.admins.insert(key.account(), member.name.clone());
+                }
+                self.members.insert(member.name.clone(), member);
+            }
+            Record::Account(account) => {
+                self.accounts.insert(account.key.account(), Arc::new(account));
+            }
+            Record::Node(node) => {
+                self.nodes.insert(node.consensus_key.node(), node);
+            }
+            Record::Contract(contract) => {
+                self.contracts.insert(contract.name.clone(), contract);
+            }
+        }
+    }
+
+    /// The active member an account acts for: as a registered, active account or as one of its administrators.
+    #[must_use]
+    pub fn member_of(&self, account: &AccountId) -> Option<&MemberRecord> {
+        let name = match self.accounts.get(account) {
+            Some(record) if record.active => &record.member,
+            Some(_) => return None,
+            None => self.admins.get(account)?,
+        };
+        self.members.get(name).filter(|m| m.active)
+    }
+
+    /// Whether `signers` satisfy a member's admin policy.
+    #[must_use]
+    pub fn admits(&self, member: &MemberRecord, signers: &[AccountId]) -> bool {
+        let count = signers.iter().filter(|id| self.admins.get(id) == Some(&member.name)).count();
+        member.active && count >= usize::from(member.admin_threshold)
+    }
+
+    /// How many members' admin policies `signers` satisfy.
+    #[must_use]
+    pub fn consenting_members(&self, signers: &[AccountId]) -> usize {
+        self.members.values().filter(|m| self.admits(m, signers)).count()
+    }
+
+    /// The validators that follow from the nodes of active members.
+    ///
+    /// # Errors
+    /// [`ValidatorSetError`] when nobody would be left or the powers are out of bounds.
+    pub fn validator_set(&self) -> Result<ValidatorSet, ValidatorSetError> {
+        ValidatorSet::new(
+            self.active_nodes()
+                .filter(|n| n.power.0 > 0)
+                .map(|n| Validator { key: n.consensus_key, power: n.power })
+                .collect(),
+        )
+    }
+
+    /// Nodes of active members: those that may connect.
+    pub fn active_nodes(&self) -> impl Iterator<Item = &NodeRecord> {
+        self.nodes.values().filter(|n| self.members.get(&n.member).is_some_and(|m| m.active))
+    }
+
+    /// True when the key already stands for an account, administrator, or node.
+    #[must_use]
+    pub fn knows_key(&self, key: &PublicKey) -> bool {
+        self.accounts.contains_key(&key.account())
+            || self.admins.contains_key(&key.account())
+            || self.nodes.values().any(|n| n.consensus_key == *key || n.network_key == *key)
+    }
+}
+
+fn record<'a, T>(what: &'static str, bytes: &'a [u8]) -> Result<T, StorageError>
+where
+    T: SchemaRead<'a, vouch_types::codec::Format, Dst = T>,
+{
+    decode(what, bytes, RECORD_BYTES_MAX)
+        .map_err(|e| StorageError { operation: "read a kernel record", message: e.to_string() })
+}
+
+fn scan(overlay: &Overlay, kind: &str) -> Result<Vec<Vec<u8>>, StorageError> {
+    let (from, to) = keys::system_range(kind);
+    Ok(overlay.scan(&from, &to, RECORDS_MAX)?.into_iter().map(|(_, value)| value).collect())
+}

@@ -1,0 +1,337 @@
+//! One run of calls against a state: the ledger's side of the contract host.
+//!
+//! A session owns everything a call may touch, so that it can move into the virtual machine and back out. Calls between
+//! contracts nest: the callee's changes and events are undone when it fails, the caller decides what follows from that.
+
+use std::sync::Arc;
+
+use vouch_types::{AccountId, CodeHash, ContractName, Event, Height, TimestampMs};
+use vouch_vm::{
+    CallContext, CallFailure, CallRequest, DeployError, FatalError, Host, HostError, Module, ModuleCache, Vm, VmError, VmLimits,
+};
+
+use crate::{
+    kernel, keys,
+    overlay::{Checkpoint, Overlay},
+    registry::Registry,
+    storage::StorageError,
+};
+
+/// Deepest nesting of calls between contracts.
+pub const CALL_DEPTH_MAX: u16 = 8;
+/// Most bytes of contract code, see also [`vouch_genesis`].
+pub const CODE_BYTES_MAX: usize = 512 << 10;
+
+/// The virtual machine and the modules it has compiled.
+pub struct Runtime {
+    /// The machine.
+    pub vm: Vm<Frame>,
+    /// Compiled modules by code hash.
+    pub modules: ModuleCache<Frame>,
+}
+
+/// Most compiled modules kept.
+const MODULES_MAX: usize = 128;
+
+impl Runtime {
+    /// Sets the machine up.
+    ///
+    /// # Errors
+    /// [`VmError`] when wasmtime cannot start on this machine.
+    pub fn new(limits: VmLimits) -> Result<Arc<Self>, VmError> {
+        Ok(Arc::new(Self { vm: Vm::new(limits)?, modules: ModuleCache::new(MODULES_MAX) }))
+    }
+}
+
+impl core::fmt::Debug for Runtime {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Runtime").field("modules", &self.modules.len()).finish_non_exhaustive()
+    }
+}
+
+/// Where and when calls run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Moment {
+    /// Height of the block that is executed; in a query, of the state that is read.
+    pub height: Height,
+    /// Its time.
+    pub time: TimestampMs,
+    /// True for queries.
+    pub read_only: bool,
+}
+
+/// What calls of one block, or one query, work on.
+#[derive(Debug)]
+pub struct Session {
+    /// The state and what was written on top of it.
+    pub overlay: Overlay,
+    /// The kernel's records as they are now.
+    pub registry: Arc<Registry>,
+    /// Events of the transaction being executed.
+    pub events: Vec<Event>,
+    /// Who signed the transaction being executed, the caller first.
+    pub signers: Vec<AccountId>,
+    /// Where and when.
+    pub moment: Moment,
+    runtime: Arc<Runtime>,
+}
+
+/// State of a session to go back to.
+#[derive(Debug)]
+struct Mark {
+    overlay: Checkpoint,
+    registry: Arc<Registry>,
+    events: usize,
+}
+
+/// A call's end, the fuel it used, and the session handed back.
+pub type Returned = (Result<Vec<u8>, CallFailure>, u64, Box<Session>);
+
+fn failure(code: &str, message: impl Into<String>) -> CallFailure {
+    CallFailure { code: code.into(), message: message.into() }
+}
+
+
+impl Session {
+    /// Nothing written yet.
+    #[must_use]
+    pub fn new(overlay: Overlay, registry: Arc<Registry>, moment: Moment, runtime: Arc<Runtime>) -> Box<Self> {
+        Box::new(Self { overlay, registry, events: Vec::new(), signers: Vec::new(), moment, runtime })
+    }
+
+    fn mark(&self) -> Mark {
+        Mark {
+            overlay: self.overlay.checkpoint(),
+            registry: Arc::clone(&self.registry),
+            events: self.events.len(),
+        }
+    }
+
+    fn roll_back(&mut self, mark: Mark) {
+        self.overlay.roll_back(mark.overlay);
+        self.registry = mark.registry;
+        self.events.truncate(mark.events);
+    }
+
+    /// Runs calls in order, all or none; returns the last output or which call failed and why, and the fuel used.
+    ///
+    /// # Errors
+    /// [`FatalError`]: the node must stop.
+    #[allow(clippy::type_complexity, reason = "the pieces are named where they are taken apart")]
+    pub fn run_all(
+        mut self: Box<Self>,
+        calls: &[vouch_types::Call],
+        fuel: u64,
+    ) -> Result<(Result<Vec<u8>, (u16, CallFailure)>, u64, Box<Self>), FatalError> {
+        let mark = self.mark();
+        let mut used: u64 = 0;
+        let mut output = Vec::new();
+        for (index, call) in calls.iter().enumerate() {
+            let index = u16::try_from(index).unwrap_or(u16::MAX);
+            let left = fuel.saturating_sub(used);
+            let caller = self.signers.first().copied().unwrap_or_default();
+            let (result, call_used, mut session) =
+                self.run(&call.contract, &call.method, &call.arguments, caller, None, 0, left)?;
+            used = used.saturating_add(call_used);
+            match result {
+                Ok(bytes) => output = bytes,
+                Err(reason) => {
+                    session.roll_back(mark);
+                    return Ok((Err((index, reason)), used.min(fuel), session));
+                }
+            }
+            self = session;
+        }
+        Ok((Ok(output), used.min(fuel), self))
+    }
+
+    /// Runs one call; its changes stand when it succeeds and are undone when it fails.
+    #[allow(clippy::too_many_arguments, reason = "a call has this many parts, and only two callers")]
+    fn run(
+        mut self: Box<Self>,
+        contract: &ContractName,
+        method: &str,
+        arguments: &[u8],
+        caller: AccountId,
+        calling_contract: Option<ContractName>,
+        depth: u16,
+        fuel: u64,
+    ) -> Result<Returned, FatalError> {
+        let mark = self.mark();
+        let (result, used, mut session) = if contract.as_str() == keys::SYSTEM {
+            if calling_contract.is_some() {
+                let reason = failure("contract.not_callable", "the kernel is called by transactions, not by contracts");
+                return Ok((Err(reason), 0, self));
+            }
+            let (result, used) = kernel::call(&mut self, method, arguments, fuel)?;
+            (result, used, self)
+        } else {
+            let module = match self.module(contract)? {
+                Ok(module) => module,
+                Err(reason) => return Ok((Err(reason), 0, self)),
+            };
+            let context = CallContext {
+                contract: contract.clone(),
+                caller,
+                signers: self.signers.clone(),
+                calling_contract,
+                height: self.moment.height,
+                time: self.moment.time,
+                read_only: self.moment.read_only,
+                depth,
+            };
+            let runtime = Arc::clone(&self.runtime);
+            let frame = Frame { context: context.clone(), session: Some(self) };
+            let (outcome, frame) = runtime.vm.call(&module, context, method, arguments, fuel, frame)?;
+            let session = frame.session.ok_or_else(|| FatalError::Host("a call did not hand its session back".into()))?;
+            (outcome.result, outcome.fuel_used, session)
+        };
+        if result.is_err() {
+            session.roll_back(mark);
+        }
+        Ok((result, used, session))
+    }
+
+    fn module(&self, contract: &ContractName) -> Result<Result<Module<Frame>, CallFailure>, FatalError> {
+        let Some(record) = self.registry.contracts.get(contract) else {
+            return Ok(Err(failure("contract.unknown", format!("there is no contract {contract}"))));
+        };
+        if record.frozen {
+            return Ok(Err(failure("contract.frozen", format!("contract {contract} is frozen"))));
+        }
+        self.compiled(&record.code).map(Ok)
+    }
+
+    /// The compiled module of a deployed code.
+    ///
+    /// # Errors
+    /// [`FatalError`] when the code is missing or no longer compiles: then state or build are damaged.
+    pub fn compiled(&self, code: &CodeHash) -> Result<Module<Frame>, FatalError> {
+        let load = || {
+            let key = keys::code(&vouch_types::Hash32(code.0));
+            let bytes = self.overlay.get(&key).map_err(|e| Unloadable(e.to_string()))?;
+            bytes.ok_or_else(|| Unloadable("it is not in the state".into()))
+        };
+        self.runtime.modules.get_or_compile(&self.runtime.vm, code, load).map_err(|Unloadable(why)| {
+            FatalError::Host(format!("code {code} of a registered contract cannot be run: {why}"))
+        })
+    }
+
+    /// The machine, for checks at deployment.
+    #[must_use]
+    pub fn runtime(&self) -> &Runtime {
+        &self.runtime
+    }
+}
+
+/// Why the code of a registered contract cannot be run.
+struct Unloadable(String);
+
+impl From<DeployError> for Unloadable {
+    fn from(error: DeployError) -> Self {
+        Self(error.to_string())
+    }
+}
+
+/// One contract's window on a session.
+#[derive(Debug)]
+pub struct Frame {
+    context: CallContext,
+    session: Option<Box<Session>>,
+}
+
+impl Frame {
+    fn session(&mut self) -> Result<&mut Session, HostError> {
+        self.session
+            .as_deref_mut()
+            .ok_or_else(|| HostError::Fatal("the session is with a nested call".into()))
+    }
+}
+
+fn host(error: &StorageError) -> HostError {
+    HostError::Fatal(error.to_string())
+}
+
+impl Host for Frame {
+    fn get(&mut self, key: &[u8]) -> Result<Option<Vec<u8>>, HostError> {
+        let full = keys::contract_key(&self.context.contract, key);
+        self.session()?.overlay.get(&full).map_err(|e| host(&e))
+    }
+
+    fn put(&mut self, key: &[u8], value: &[u8]) -> Result<(), HostError> {
+        let full = keys::contract_key(&self.context.contract, key);
+        self.session()?.overlay.set(full, Some(value.to_vec()));
+        Ok(())
+    }
+
+    fn delete(&mut self, key: &[u8]) -> Result<(), HostError> {
+        let full = keys::contract_key(&self.context.contract, key);
+        let session = self.session()?;
+        // A key that was never written must not take a slot for its tombstone.
+        if session.overlay.get(&full).map_err(|e| host(&e))?.is_some() {
+            session.overlay.set(full, None);
+        }
+        Ok(())
+    }
+
+    fn scan(&mut self, prefix: &[u8], after: Option<&[u8]>, limit: u32) -> Result<Vec<(Vec<u8>, Vec<u8>)>, HostError> {
+        let space = keys::contract_key(&self.context.contract, b"");
+        let lowest = keys::contract_key(&self.context.contract, prefix);
+        let mut from = lowest.clone();
+        if let Some(after) = after.filter(|a| *a >= prefix) {
+            from = keys::contract_key(&self.context.contract, after);
+            from.push(0);
+        }
+        let to = prefix_end(&lowest);
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let found = self.session()?.overlay.scan(&from, &to, limit).map_err(|e| host(&e))?;
+        Ok(found.into_iter().map(|(key, value)| (key.get(space.len()..).unwrap_or_default().to_vec(), value)).collect())
+    }
+
+    fn event(&mut self, name: &str, data: &[u8]) -> Result<(), HostError> {
+        let contract = self.context.contract.clone();
+        self.session()?.events.push(Event { contract, name: name.into(), data: data.to_vec() });
+        Ok(())
+    }
+
+    fn call(&mut self, request: CallRequest) -> Result<(Result<Vec<u8>, (String, String)>, u64), HostError> {
+        let depth = self.context.depth.saturating_add(1);
+        if depth >= CALL_DEPTH_MAX {
+            let message = format!("calls between contracts nest at most {CALL_DEPTH_MAX} deep");
+            return Ok((Err(("contract.call_depth".into(), message)), 0));
+        }
+        let session =
+            self.session.take().ok_or_else(|| HostError::Fatal("the session is with a nested call".into()))?;
+        let (result, used, session) = session
+            .run(
+                &request.contract,
+                &request.method,
+                &request.arguments,
+                self.context.caller,
+                Some(self.context.contract.clone()),
+                depth,
+                request.fuel,
+            )
+            .map_err(|e| HostError::Fatal(e.to_string()))?;
+        self.session = Some(session);
+        Ok((result.map_err(|f| (f.code, f.message)), used))
+    }
+
+    fn membership(&mut self, account: &AccountId) -> Result<Option<(String, String)>, HostError> {
+        let member = self.session()?.registry.member_of(account).map(|m| (m.name.clone(), m.role.as_str().to_owned()));
+        Ok(member)
+    }
+}
+
+/// The first key after all that begin with `prefix`.
+fn prefix_end(prefix: &[u8]) -> Vec<u8> {
+    let mut end = prefix.to_vec();
+    while let Some(last) = end.pop() {
+        if last < u8::MAX {
+            end.push(last + 1);
+            return end;
+        }
+    }
+    // Every key begins with a contract's name, which is ASCII, so a prefix of 0xff bytes only cannot occur.
+    vec![u8::MAX]
+}

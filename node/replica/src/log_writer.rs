@@ -1,0 +1,63 @@
+//! Keeps the consensus log in the storage: a row per appended piece, replaced as a whole at each new height.
+
+use vouch_ledger::{Batch, Durability, Storage, StorageError, Table};
+
+/// Rows read at once.
+const SCAN_ROWS: usize = 1024;
+
+/// Collects what the driver appends and writes it when the driver asks for durability.
+#[derive(Debug, Default)]
+pub struct LogWriter {
+    rows: u64,
+    pending: Batch,
+}
+
+impl LogWriter {
+    /// The log's bytes as they were last synced, and a writer that goes on after them.
+    ///
+    /// # Errors
+    /// [`StorageError`].
+    pub fn read_back(storage: &dyn Storage) -> Result<(Vec<u8>, Self), StorageError> {
+        let mut log = Vec::new();
+        let mut writer = Self::default();
+        let mut from = Vec::new();
+        loop {
+            let rows = storage.scan(Table::ConsensusLog, &from, None, SCAN_ROWS)?;
+            let Some((last, _)) = rows.last() else { break };
+            from.clone_from(last);
+            from.push(0);
+            for (_, mut piece) in rows {
+                log.append(&mut piece);
+                writer.rows += 1;
+            }
+        }
+        Ok((log, writer))
+    }
+
+    /// Begins a new log with these bytes.
+    pub fn reset(&mut self, bytes: Vec<u8>) {
+        self.pending = Batch::new();
+        if self.rows > 0 {
+            self.pending.delete_range(Table::ConsensusLog, 0u64.to_be_bytes(), u64::MAX.to_be_bytes());
+        }
+        self.rows = 0;
+        self.append(bytes);
+    }
+
+    /// Adds bytes.
+    pub fn append(&mut self, bytes: Vec<u8>) {
+        self.pending.put(Table::ConsensusLog, self.rows.to_be_bytes(), bytes);
+        self.rows += 1;
+    }
+
+    /// Makes everything up to here durable.
+    ///
+    /// # Errors
+    /// [`StorageError`]: the node must stop.
+    pub fn sync(&mut self, storage: &dyn Storage) -> Result<(), StorageError> {
+        if self.pending.changes.is_empty() {
+            return Ok(());
+        }
+        storage.write(core::mem::take(&mut self.pending), Durability::Synced)
+    }
+}

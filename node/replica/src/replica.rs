@@ -1,0 +1,773 @@
+//! The node without input and output: consensus, ledger, mempool and sync as one machine that eats inputs and says what
+//! to do next.
+//!
+//! The same code runs under tokio in the node and under the seeded scheduler of the simulator. Storage is written inside a
+//! step; effects are to be carried out in order after it returned. What must be durable before a message leaves was
+//! synced when the effect that sends it is returned.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::Arc,
+};
+
+use vouch_consensus as bft;
+use vouch_genesis::{ChainParams, GenesisDocument};
+use vouch_ledger::{
+    Batch, CommittedBlock, Durability, Ledger, LedgerError, Mempool, MempoolError, MempoolLimits, PooledTransaction,
+    Registry, Runtime, Storage, StorageError, Table,
+};
+use vouch_types::{
+    Block, BlockHash, ChainId, CommitCertificate, Hash32, Height, NodeId, PublicKey, Round, SecretKey, TimestampMs,
+    TxId, encode,
+};
+
+use crate::{
+    message::{Lane, Message, decode_block},
+    log_writer::LogWriter,
+    pace::Pace,
+    status::ReplicaStatus,
+    sync::Sync,
+};
+
+/// Most undecided blocks kept for the current height.
+const CANDIDATES_MAX: usize = 8;
+/// How long to wait for a proposed block before asking others for it, in milliseconds.
+const FETCH_AFTER_MS: u64 = 120;
+/// Most transactions in one batch to the peers.
+const RELAY_COUNT_MAX: usize = 2_000;
+/// Most bytes of transactions in one batch to the peers.
+const RELAY_BYTES_MAX: usize = 1 << 20;
+
+/// Names a peer: its network key.
+pub type PeerId = PublicKey;
+
+/// What a replica is given at its start.
+#[derive(Debug)]
+pub struct ReplicaConfig {
+    /// Signs votes; `None` follows the chain without voting.
+    pub secret: Option<SecretKey>,
+    /// Bounds of the mempool.
+    pub mempool: MempoolLimits,
+    /// Entropy for blinding signature batches; the simulator seeds it.
+    pub entropy: [u8; 32],
+}
+
+/// The time of a step. The two clocks are never compared with each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Now {
+    /// Time of day: goes into blocks.
+    pub wall: TimestampMs,
+    /// Milliseconds since some fixed moment, never going back: measures waits.
+    pub steady_ms: u64,
+}
+
+/// Names a timer; setting it again replaces it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Timer {
+    /// One of the consensus driver's.
+    Consensus(bft::TimerId),
+    /// Next height may begin.
+    Pace,
+    /// A proposed block did not come.
+    Fetch,
+    /// An answer to a sync request is due.
+    Sync,
+}
+
+/// Something happened.
+#[derive(Debug)]
+pub enum Input {
+    /// The node runs; once, first.
+    Started,
+    /// A peer's connection is open.
+    PeerConnected(PeerId),
+    /// It is closed.
+    PeerDisconnected(PeerId),
+    /// A peer sent something.
+    MessageReceived {
+        /// Who.
+        from: PeerId,
+        /// In which queue.
+        lane: Lane,
+        /// The bytes.
+        bytes: Vec<u8>,
+    },
+    /// Signatures of transactions were checked.
+    TransactionsVerified {
+        /// Those that verified.
+        transactions: Vec<PooledTransaction>,
+        /// True when they were submitted here and peers have yet to hear of them.
+        submitted_here: bool,
+    },
+    /// A timer ran out.
+    TimerFired(Timer),
+}
+
+/// Something to do, in order.
+#[derive(Debug)]
+pub enum Effect {
+    /// Send to one peer.
+    Send {
+        /// Whom.
+        to: PeerId,
+        /// Which queue.
+        lane: Lane,
+        /// Encoded [`Message`].
+        bytes: Vec<u8>,
+    },
+    /// Send to all connected peers but one.
+    Broadcast {
+        /// Which queue.
+        lane: Lane,
+        /// Encoded [`Message`].
+        bytes: Vec<u8>,
+        /// Who has it already.
+        except: Option<PeerId>,
+    },
+    /// Fire a timer after a while.
+    SetTimer {
+        /// Which.
+        timer: Timer,
+        /// After how long.
+        after_ms: u64,
+    },
+    /// Do not fire it.
+    CancelTimer(Timer),
+    /// Fire none of the consensus driver's timers.
+    CancelConsensusTimers,
+    /// Check the signatures of transactions a peer sent, then come back with [`Input::TransactionsVerified`].
+    VerifyTransactions {
+        /// Who sent them.
+        from: PeerId,
+        /// Encoded transactions.
+        raw: Vec<Vec<u8>>,
+    },
+    /// A transaction was let into the mempool, or why not.
+    Admitted {
+        /// Which.
+        tx: TxId,
+        /// The verdict.
+        result: Result<(), Refusal>,
+    },
+    /// A block is final and durable.
+    Committed(Arc<CommittedBlock>),
+    /// Nodes or members changed: connect to these and to nobody else.
+    AdmitPeers(Arc<Registry>),
+    /// Transactions will never stand in a block any more.
+    Expired(Vec<TxId>),
+    /// A peer broke the protocol; `code` says how.
+    PeerFault {
+        /// Who.
+        peer: PeerId,
+        /// Stable code.
+        code: &'static str,
+    },
+}
+
+/// Why a transaction does not wait for a block here.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// A rule about the transaction.
+    #[error(transparent)]
+    Transaction(#[from] vouch_types::TransactionError),
+    /// No room, or known already.
+    #[error(transparent)]
+    Mempool(#[from] MempoolError),
+}
+
+impl Refusal {
+    /// Stable code.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Transaction(e) => e.code(),
+            Self::Mempool(e) => e.code(),
+        }
+    }
+}
+
+/// The replica cannot go on; the node must stop and say why.
+#[derive(Debug, thiserror::Error)]
+pub enum ReplicaError {
+    /// The ledger failed.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// The storage failed.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// Going on could mean to sign twice.
+    #[error("consensus cannot go on safely: {0}")]
+    Safety(#[from] bft::SafetyFault),
+    /// The consensus log cannot be read back.
+    #[error("the consensus log is damaged: {0}")]
+    Log(#[from] bft::LogError),
+}
+
+impl ReplicaError {
+    /// Stable code for logs and status.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Ledger(e) => e.code(),
+            Self::Storage(_) => "ledger.storage",
+            Self::Safety(e) => e.code(),
+            Self::Log(e) => e.code(),
+        }
+    }
+}
+
+/// Consensus, ledger, mempool and sync of one node.
+pub struct Replica {
+    pub(crate) ledger: Ledger,
+    pub(crate) mempool: Mempool,
+    pub(crate) driver: bft::Driver,
+    pub(crate) node: Option<NodeId>,
+    pub(crate) now: Now,
+    pub(crate) out: Vec<Effect>,
+    pub(crate) peers: BTreeSet<PeerId>,
+    pub(crate) pace: Pace,
+    pub(crate) sync: Sync,
+    relay: bft::RelayFilter,
+    entropy: [u8; 32],
+    log: LogWriter,
+    recovered: bft::RecoveredLog,
+    pub(crate) consensus_inputs: VecDeque<bft::Input>,
+    blocks: BTreeMap<BlockHash, Vec<u8>>,
+    refused: BTreeSet<BlockHash>,
+    wanted: BTreeMap<BlockHash, Wanted>,
+}
+
+/// A block that a signed proposal names and that is not here yet.
+#[derive(Debug, Clone)]
+struct Wanted {
+    proposal: bft::SignedProposal,
+    asked: usize,
+}
+
+/// Most messages of each half of the relay's memory.
+const RELAY_MEMORY_MAX: usize = 4_096;
+
+impl core::fmt::Debug for Replica {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Replica").field("head", &self.ledger.head()).field("waiting", &self.mempool.len()).finish()
+    }
+}
+
+impl Replica {
+    /// Opens the ledger in `storage`; begins the chain when it is empty.
+    ///
+    /// # Errors
+    /// [`ReplicaError`].
+    pub fn open(
+        storage: Arc<dyn Storage>,
+        genesis: &GenesisDocument,
+        runtime: Arc<Runtime>,
+        config: ReplicaConfig,
+        now: Now,
+    ) -> Result<Self, ReplicaError> {
+        let ledger = Ledger::open(storage, genesis, runtime)?;
+        let node = config.secret.as_ref().map(|s| s.public().node());
+        let params = &ledger.registry().params;
+        let driver = bft::Driver::new(bft::DriverConfig {
+            chain: ledger.chain(),
+            secret: config.secret,
+            timeouts: timeouts(params),
+        });
+        Ok(Self {
+            pace: Pace::new(now.steady_ms),
+            sync: Sync::default(),
+            mempool: Mempool::new(config.mempool),
+            relay: bft::RelayFilter::new(RELAY_MEMORY_MAX),
+            entropy: config.entropy,
+            log: LogWriter::default(),
+            recovered: bft::RecoveredLog::default(),
+            consensus_inputs: VecDeque::new(),
+            blocks: BTreeMap::new(),
+            refused: BTreeSet::new(),
+            wanted: BTreeMap::new(),
+            peers: BTreeSet::new(),
+            out: Vec::new(),
+            ledger,
+            driver,
+            node,
+            now,
+        })
+    }
+
+    /// The chain.
+    #[must_use]
+    pub const fn chain(&self) -> ChainId {
+        self.ledger.chain()
+    }
+
+    /// The ledger.
+    #[must_use]
+    pub const fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// The waiting transactions.
+    #[must_use]
+    pub const fn mempool(&self) -> &Mempool {
+        &self.mempool
+    }
+
+    /// What an operator wants to know.
+    #[must_use]
+    pub fn status(&self) -> ReplicaStatus {
+        ReplicaStatus::of(self)
+    }
+
+    /// Digests one input.
+    ///
+    /// # Errors
+    /// [`ReplicaError`]: the node must stop; effects already returned stand.
+    pub fn step(&mut self, now: Now, input: Input) -> Result<Vec<Effect>, ReplicaError> {
+        self.now = now;
+        match input {
+            Input::Started => self.start()?,
+            Input::PeerConnected(peer) => {
+                self.peers.insert(peer);
+                let status = self.status_message();
+                self.send(peer, &status);
+            }
+            Input::PeerDisconnected(peer) => {
+                self.peers.remove(&peer);
+                self.sync.forget(&peer);
+            }
+            Input::MessageReceived { from, lane, bytes } => self.receive(from, lane, &bytes)?,
+            Input::TransactionsVerified { transactions, submitted_here } => {
+                self.admit(transactions, submitted_here)?;
+            }
+            Input::TimerFired(timer) => self.fire(timer)?,
+        }
+        self.run_consensus()?;
+        Ok(core::mem::take(&mut self.out))
+    }
+
+    fn start(&mut self) -> Result<(), ReplicaError> {
+        self.out.push(Effect::AdmitPeers(Arc::clone(self.ledger.registry())));
+        let (log, writer) = LogWriter::read_back(self.ledger.storage().as_ref())?;
+        self.log = writer;
+        self.recovered = bft::RecoveredLog::read(&log)?;
+        let undecided = self.ledger.storage().scan(Table::Undecided, &[], None, CANDIDATES_MAX * 2)?;
+        for (_, bytes) in undecided {
+            // Written by this node; one that no longer validates was of an earlier height.
+            if let Ok(block) = decode_block(&bytes)
+                && let Ok(hash) = self.ledger.validate(&block, None, &self.entropy, &|_| None)?
+            {
+                self.blocks.insert(hash, bytes);
+            }
+        }
+        if self.recovered.entries.is_empty() { self.keep_pace() } else { self.begin_height() }
+    }
+
+    /// Tells the driver to run the next height.
+    pub(crate) fn begin_height(&mut self) -> Result<(), ReplicaError> {
+        self.pace.height_started(self.now.steady_ms);
+        self.out.push(Effect::CancelTimer(Timer::Pace));
+        self.consensus_inputs.push_back(bft::Input::HeightStarted {
+            height: self.ledger.next_height(),
+            validators: self.ledger.validators().clone(),
+            log: core::mem::take(&mut self.recovered),
+        });
+        self.run_consensus()
+    }
+
+    fn fire(&mut self, timer: Timer) -> Result<(), ReplicaError> {
+        match timer {
+            Timer::Consensus(id) => self.consensus_inputs.push_back(bft::Input::TimerFired(id)),
+            Timer::Pace => self.keep_pace()?,
+            Timer::Fetch => self.fetch_wanted(),
+            Timer::Sync => self.continue_sync()?,
+        }
+        Ok(())
+    }
+
+    /// Begins the next height when it is due, or sets the timer for when it will be.
+    pub(crate) fn keep_pace(&mut self) -> Result<(), ReplicaError> {
+        let params = &self.ledger.registry().params;
+        let (busy, idle) = (u64::from(params.block_interval_ms), u64::from(params.idle_interval_ms));
+        match self.pace.due(self.now.steady_ms, busy, idle, !self.mempool.is_empty()) {
+            None => Ok(()),
+            Some(0) => self.begin_height(),
+            Some(after_ms) => {
+                self.out.push(Effect::SetTimer { timer: Timer::Pace, after_ms });
+                Ok(())
+            }
+        }
+    }
+
+    pub(crate) fn send(&mut self, to: PeerId, message: &Message) {
+        self.out.push(Effect::Send { to, lane: message.lane(), bytes: message.to_bytes() });
+    }
+
+    fn broadcast(&mut self, message: &Message, except: Option<PeerId>) {
+        self.out.push(Effect::Broadcast { lane: message.lane(), bytes: message.to_bytes(), except });
+    }
+
+    pub(crate) fn fault(&mut self, peer: PeerId, code: &'static str) {
+        self.out.push(Effect::PeerFault { peer, code });
+    }
+
+    fn receive(&mut self, from: PeerId, lane: Lane, bytes: &[u8]) -> Result<(), ReplicaError> {
+        let Ok(message) = Message::from_bytes(bytes, lane) else {
+            self.fault(from, "peer.malformed_message");
+            return Ok(());
+        };
+        match message {
+            Message::Consensus(message) => self.receive_consensus(from, message),
+            Message::Block { proposal, block } => self.receive_block(from, proposal, block),
+            Message::BlockRequest { block, .. } => {
+                if let Some(bytes) = self.blocks.get(&block) {
+                    let answer = Message::RequestedBlock { block: bytes.clone() };
+                    self.send(from, &answer);
+                }
+                Ok(())
+            }
+            Message::RequestedBlock { block } => self.receive_requested(from, block),
+            Message::Transactions(raw) => {
+                self.out.push(Effect::VerifyTransactions { from, raw });
+                Ok(())
+            }
+            Message::Status { height, lowest } => self.learn_status(from, height, lowest),
+            Message::SyncRequest { from: height } => self.answer_sync(from, height),
+            Message::SyncResponse { from: height, blocks } => self.receive_synced(from, height, blocks),
+        }
+    }
+
+    fn receive_consensus(&mut self, from: PeerId, message: bft::ConsensusMessage) -> Result<(), ReplicaError> {
+        if message.validate().is_err() {
+            self.fault(from, "peer.malformed_message");
+            return Ok(());
+        }
+        let next = self.ledger.next_height();
+        if self.is_authentic(&message) {
+            if !self.relay.admit(next, &message) {
+                return Ok(());
+            }
+            // One cut link between two nodes must not slow the chain: everyone passes on what is new to them.
+            if self.peers.len() > 1 {
+                self.broadcast(&Message::Consensus(message.clone()), Some(from));
+            }
+            if message.height() == next {
+                self.pace.work_seen();
+            }
+            if let bft::ConsensusMessage::Proposal(proposal) = &message
+                && self.is_proposers(proposal)
+            {
+                self.note_proposal(*proposal);
+            }
+        }
+        self.keep_pace()?;
+        self.consensus_inputs.push_back(bft::Input::MessageReceived(message));
+        self.run_consensus()
+    }
+
+    /// True when a message's signatures hold; before the first height only votes and proposals are judged.
+    fn is_authentic(&mut self, message: &bft::ConsensusMessage) -> bool {
+        if self.driver.height().is_some() {
+            return self.driver.authenticates(message);
+        }
+        let (height, signer, digest, signature) = match message {
+            bft::ConsensusMessage::Vote(v) => (v.height, v.validator, v.statement(self.chain()).digest(), v.signature),
+            bft::ConsensusMessage::Proposal(p) => return self.is_proposers(p),
+            bft::ConsensusMessage::Polka(_) | bft::ConsensusMessage::Round(_) => return false,
+        };
+        height == self.ledger.next_height()
+            && self
+                .ledger
+                .validators()
+                .members()
+                .iter()
+                .find(|v| v.key.node() == signer)
+                .is_some_and(|v| v.key.verify(digest.as_bytes(), &signature).is_ok())
+    }
+
+    fn is_proposers(&self, proposal: &bft::SignedProposal) -> bool {
+        let expected = self.ledger.validators().proposer(proposal.height, proposal.round);
+        let digest = proposal.statement(self.chain()).digest();
+        proposal.height == self.ledger.next_height()
+            && expected.key.node() == proposal.proposer
+            && expected.key.verify(digest.as_bytes(), &proposal.signature).is_ok()
+    }
+
+    /// A proposer named a block: report the verdict if it is known, else see that the block comes.
+    fn note_proposal(&mut self, proposal: bft::SignedProposal) {
+        let hash = proposal.block;
+        if self.blocks.contains_key(&hash) || self.refused.contains(&hash) {
+            let valid = self.blocks.contains_key(&hash);
+            self.report_verdict(&proposal, valid);
+        } else if self.wanted.len() < CANDIDATES_MAX {
+            self.wanted.insert(hash, Wanted { proposal, asked: 0 });
+            self.out.push(Effect::SetTimer { timer: Timer::Fetch, after_ms: FETCH_AFTER_MS });
+        }
+    }
+
+    fn report_verdict(&mut self, proposal: &bft::SignedProposal, valid: bool) {
+        self.consensus_inputs.push_back(bft::Input::BlockValidated {
+            height: proposal.height,
+            round: proposal.round,
+            valid_round: proposal.valid_round,
+            proposer: proposal.proposer,
+            block: proposal.block,
+            valid,
+        });
+    }
+
+    fn receive_block(
+        &mut self,
+        from: PeerId,
+        proposal: bft::ConsensusMessage,
+        bytes: Vec<u8>,
+    ) -> Result<(), ReplicaError> {
+        let bft::ConsensusMessage::Proposal(proposal) = proposal else {
+            self.fault(from, "peer.malformed_block");
+            return Ok(());
+        };
+        if proposal.height != self.ledger.next_height() || !self.is_proposers(&proposal) {
+            return Ok(());
+        }
+        if self.blocks.contains_key(&proposal.block) {
+            self.note_proposal(proposal);
+            return self.run_consensus();
+        }
+        match decode_block(&bytes) {
+            Ok(block) if block.header.hash() == proposal.block => self.accept_block(&proposal, bytes, &block),
+            _ => {
+                self.fault(from, "peer.malformed_block");
+                Ok(())
+            }
+        }
+    }
+
+    fn receive_requested(&mut self, from: PeerId, bytes: Vec<u8>) -> Result<(), ReplicaError> {
+        let Ok(block) = decode_block(&bytes) else {
+            self.fault(from, "peer.malformed_block");
+            return Ok(());
+        };
+        match self.wanted.get(&block.header.hash()).map(|w| w.proposal) {
+            Some(proposal) => self.accept_block(&proposal, bytes, &block),
+            None => Ok(()),
+        }
+    }
+
+    /// Executes a block whose proposer signed for it and tells the driver the verdict.
+    fn accept_block(
+        &mut self,
+        proposal: &bft::SignedProposal,
+        bytes: Vec<u8>,
+        block: &Block,
+    ) -> Result<(), ReplicaError> {
+        let hash = proposal.block;
+        self.wanted.remove(&hash);
+        self.pace.work_seen();
+        self.keep_pace()?;
+        let drift = u64::from(self.ledger.registry().params.clock_drift_max_ms);
+        let latest = TimestampMs(self.now.wall.0.saturating_add(drift));
+        let mempool = &self.mempool;
+        let verified = |leaf: &Hash32| mempool.by_leaf(leaf);
+        match self.ledger.validate(block, Some(latest), &self.entropy, &verified)? {
+            Ok(_) => self.keep_undecided(bytes, hash)?,
+            Err(reason) => {
+                let height = block.header.height;
+                tracing::warn!(%height, block = %hash, code = reason.code(), "proposed block refused: {reason}");
+                self.refused.insert(hash);
+            }
+        }
+        self.consensus_inputs.push_back(bft::Input::MessageReceived(bft::ConsensusMessage::Proposal(*proposal)));
+        self.report_verdict(proposal, self.blocks.contains_key(&hash));
+        self.run_consensus()
+    }
+
+    /// Keeps an executed block until its height is decided, also over a restart.
+    pub(crate) fn keep_undecided(&mut self, bytes: Vec<u8>, hash: BlockHash) -> Result<(), ReplicaError> {
+        let mut batch = Batch::new();
+        batch.put(Table::Undecided, hash.0, bytes.as_slice());
+        // In order before the log record that mentions it, which is synced before a vote leaves.
+        self.ledger.storage().write(batch, Durability::Buffered)?;
+        self.blocks.insert(hash, bytes);
+        Ok(())
+    }
+
+    fn fetch_wanted(&mut self) {
+        let peers: Vec<PeerId> = self.peers.iter().copied().collect();
+        if peers.is_empty() || self.wanted.is_empty() {
+            return;
+        }
+        let height = self.ledger.next_height();
+        let mut requests = Vec::new();
+        for (hash, wanted) in &mut self.wanted {
+            if let Some(peer) = peers.get(wanted.asked % peers.len()) {
+                requests.push((*peer, Message::BlockRequest { height, block: *hash }));
+            }
+            wanted.asked = wanted.asked.wrapping_add(1);
+        }
+        for (peer, request) in requests {
+            self.send(peer, &request);
+        }
+        self.out.push(Effect::SetTimer { timer: Timer::Fetch, after_ms: FETCH_AFTER_MS });
+    }
+
+    /// Feeds the driver until it has nothing more to say.
+    pub(crate) fn run_consensus(&mut self) -> Result<(), ReplicaError> {
+        while let Some(input) = self.consensus_inputs.pop_front() {
+            for effect in self.driver.step(input)? {
+                self.carry_out(effect)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn carry_out(&mut self, effect: bft::Effect) -> Result<(), ReplicaError> {
+        match effect {
+            bft::Effect::ResetLog(bytes) => self.log.reset(bytes),
+            bft::Effect::AppendLog(bytes) => self.log.append(bytes),
+            bft::Effect::SyncLog => self.log.sync(self.ledger.storage().as_ref())?,
+            bft::Effect::Broadcast(message) => self.publish(message),
+            bft::Effect::RequestProposal { height, round, .. } => self.propose(height, round)?,
+            bft::Effect::RestreamBlock { .. } => {
+                // The proposal that follows takes the block along, see `publish`.
+            }
+            bft::Effect::SetTimer { timer, after_ms } => {
+                let timer = Timer::Consensus(timer);
+                self.out.push(Effect::SetTimer { timer, after_ms: after_ms.into() });
+            }
+            bft::Effect::CancelTimer(timer) => self.out.push(Effect::CancelTimer(Timer::Consensus(timer))),
+            bft::Effect::CancelAllTimers => self.out.push(Effect::CancelConsensusTimers),
+            bft::Effect::Decide(certificate) => self.commit(certificate)?,
+            bft::Effect::RecordEvidence(evidence) => self.store_evidence(&evidence)?,
+            bft::Effect::Finalize { .. } => {
+                self.pace.height_ended(self.now.steady_ms);
+                self.keep_pace()?;
+            }
+            bft::Effect::RejectCertificate { height, error } => {
+                tracing::warn!(%height, "a commit certificate proves nothing: {error}");
+            }
+            bft::Effect::RoundStarted { height, round, proposer } => {
+                if round > Round(0) {
+                    tracing::info!(%height, %round, %proposer, "another round began");
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends a message of our own; with a proposal goes the block it names.
+    fn publish(&mut self, message: bft::ConsensusMessage) {
+        self.relay.admit(self.ledger.next_height(), &message);
+        if let bft::ConsensusMessage::Proposal(proposal) = &message
+            && let Some(block) = self.blocks.get(&proposal.block)
+        {
+            let block = Message::Block { proposal: message.clone(), block: block.clone() };
+            self.broadcast(&block, None);
+        }
+        self.broadcast(&Message::Consensus(message), None);
+    }
+
+    fn propose(&mut self, height: Height, round: Round) -> Result<(), ReplicaError> {
+        let Some(node) = self.node.filter(|_| height == self.ledger.next_height()) else { return Ok(()) };
+        let (hash, block) = self.ledger.propose(self.mempool.iter(), self.now.wall, node)?;
+        self.keep_undecided(encode(&block), hash)?;
+        self.consensus_inputs.push_back(bft::Input::BlockProposed { height, round, block: hash });
+        Ok(())
+    }
+
+    /// Commits the decided block and clears what belonged to its height.
+    fn commit(&mut self, certificate: CommitCertificate) -> Result<(), ReplicaError> {
+        if certificate.height != self.ledger.next_height() {
+            return Ok(());
+        }
+        let mut extra = Batch::new();
+        for block in self.blocks.keys() {
+            extra.delete(Table::Undecided, block.0);
+        }
+        let committed = self.ledger.commit(certificate.block, certificate, extra)?;
+        self.blocks.clear();
+        self.refused.clear();
+        self.wanted.clear();
+        for record in &committed.records {
+            self.mempool.remove(&record.receipt.tx);
+        }
+        let expired = self.mempool.expire(self.ledger.next_height());
+        if !expired.is_empty() {
+            self.out.push(Effect::Expired(expired));
+        }
+        if committed.registry_changed {
+            self.out.push(Effect::AdmitPeers(Arc::clone(self.ledger.registry())));
+        }
+        self.out.push(Effect::Committed(Arc::new(committed)));
+        let status = self.status_message();
+        self.broadcast(&status, None);
+        Ok(())
+    }
+
+    fn store_evidence(&self, evidence: &[bft::Evidence]) -> Result<(), ReplicaError> {
+        if evidence.is_empty() {
+            return Ok(());
+        }
+        let mut batch = Batch::new();
+        for item in evidence {
+            let bytes = item.encode();
+            let height = item.place().0;
+            let mut key = height.0.to_be_bytes().to_vec();
+            key.extend_from_slice(&vouch_types::hash::domain_hash("vouch/evidence/1", &[&bytes]).0);
+            batch.put(Table::Evidence, key, bytes);
+            tracing::warn!(%height, validator = %item.validator(), "a validator signed two different statements; evidence kept");
+        }
+        Ok(self.ledger.storage().write(batch, Durability::Buffered)?)
+    }
+
+    pub(crate) fn status_message(&self) -> Message {
+        Message::Status { height: self.ledger.head().height, lowest: Height(1) }
+    }
+
+    fn admit(&mut self, transactions: Vec<PooledTransaction>, submitted_here: bool) -> Result<(), ReplicaError> {
+        let next = self.ledger.next_height();
+        let mut relayed: Vec<Vec<u8>> = Vec::new();
+        let mut bytes = 0;
+        for pooled in transactions {
+            let id = pooled.tx.id();
+            let raw = submitted_here.then(|| pooled.tx.raw().to_vec());
+            let result = self.admit_one(next, pooled)?;
+            if let (Some(raw), Ok(())) = (raw, &result) {
+                if relayed.len() >= RELAY_COUNT_MAX || bytes + raw.len() > RELAY_BYTES_MAX {
+                    self.broadcast(&Message::Transactions(core::mem::take(&mut relayed)), None);
+                    bytes = 0;
+                }
+                bytes += raw.len();
+                relayed.push(raw);
+            }
+            if submitted_here {
+                self.out.push(Effect::Admitted { tx: id, result });
+            }
+        }
+        if !relayed.is_empty() {
+            self.broadcast(&Message::Transactions(relayed), None);
+        }
+        self.keep_pace()
+    }
+
+    fn admit_one(&mut self, next: Height, pooled: PooledTransaction) -> Result<Result<(), Refusal>, ReplicaError> {
+        let id = pooled.tx.id();
+        if let Err(reason) = vouch_ledger::executor::check_rules(self.ledger.registry(), &pooled.tx, next) {
+            return Ok(Err(reason.into()));
+        }
+        if self.mempool.contains(&id) {
+            return Ok(Err(MempoolError::Known.into()));
+        }
+        if let Some((height, _)) = vouch_ledger::executor::find_transaction(self.ledger.storage().as_ref(), &id)? {
+            return Ok(Err(vouch_types::TransactionError::Replayed { tx: id, height }.into()));
+        }
+        Ok(self.mempool.insert(pooled).map_err(Refusal::from))
+    }
+}
+
+const fn timeouts(params: &ChainParams) -> bft::Timeouts {
+    bft::Timeouts {
+        propose_ms: params.timeout_propose_ms,
+        vote_ms: params.timeout_vote_ms,
+        growth_ms: params.timeout_growth_ms,
+        max_ms: params.timeout_max_ms,
+    }
+}

@@ -1,0 +1,51 @@
+//! What an operator wants to know: how far, what is awaited, from whom.
+
+use vouch_types::{BlockHash, Height, TimestampMs};
+
+use crate::replica::{PeerId, Replica};
+
+/// A replica at one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReplicaStatus {
+    /// Last committed height.
+    pub height: Height,
+    /// Its hash.
+    pub hash: BlockHash,
+    /// Its time.
+    pub time: TimestampMs,
+    /// Whether consensus runs for the next height.
+    pub running: bool,
+    /// Since when, in steady milliseconds.
+    pub running_since_ms: u64,
+    /// Connected peers.
+    pub peers: Vec<PeerId>,
+    /// The greatest height a peer claims.
+    pub best_peer_height: Height,
+    /// Waiting transactions.
+    pub mempool_count: usize,
+    /// Their bytes.
+    pub mempool_bytes: usize,
+    /// Whether this node votes at the next height.
+    pub validator: bool,
+    /// The consensus driver's view; `None` before the first height since the start.
+    pub consensus: Option<vouch_consensus::ConsensusStatus>,
+}
+
+impl ReplicaStatus {
+    pub(crate) fn of(replica: &Replica) -> Self {
+        let head = replica.ledger.head();
+        Self {
+            height: head.height,
+            hash: head.hash,
+            time: head.time,
+            running: replica.pace.is_running(),
+            running_since_ms: replica.pace.started_ms(),
+            peers: replica.peers.iter().copied().collect(),
+            best_peer_height: replica.sync.best_height(),
+            mempool_count: replica.mempool.len(),
+            mempool_bytes: replica.mempool.bytes(),
+            validator: replica.node.is_some_and(|n| replica.ledger.validators().index_of(&n).is_some()),
+            consensus: replica.driver.status(),
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! A node's configuration: what was typed in `config.toml`, then what was validated.
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, Result, bail};
+use serde::{Deserialize, Serialize};
+
+/// Name of the configuration file in a node's home.
+pub const CONFIG_FILE: &str = "config.toml";
+
+/// The file as typed. Every field has a default, so that an empty file is a valid one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ConfigFile {
+    /// The chain, for clients that read this file; the node itself computes it from the genesis document.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub chain: Option<vouch_types::ChainId>,
+    /// The genesis document, relative to the home.
+    pub genesis: PathBuf,
+    /// Between the nodes.
+    pub network: NetworkSection,
+    /// Towards clients.
+    pub api: ApiSection,
+    /// On disk.
+    pub storage: StorageSection,
+    /// Waiting transactions.
+    pub mempool: MempoolSection,
+}
+
+/// Between the nodes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct NetworkSection {
+    /// Where to listen, `ip:port`.
+    pub listen: String,
+}
+
+/// Towards clients.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ApiSection {
+    /// Where to listen, `ip:port`.
+    pub listen: String,
+    /// Serve without TLS: only behind a proxy that does it.
+    pub plain_http: bool,
+    /// Certificate chain, PEM, relative to the home.
+    pub certificate: PathBuf,
+    /// Its key, PEM, relative to the home.
+    pub key: PathBuf,
+    /// File with the token that administrative routes ask for, relative to the home; they are off when it is missing.
+    pub admin_token: PathBuf,
+    /// Requests a caller may make per second; 0 for no bound. Callers on this machine are not bounded.
+    pub requests_per_second: u32,
+}
+
+/// On disk.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct StorageSection {
+    /// The database, relative to the home.
+    pub path: PathBuf,
+    /// Memory for reading, in MiB.
+    pub cache_mib: usize,
+}
+
+/// Waiting transactions.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct MempoolSection {
+    /// Most transactions.
+    pub transactions_max: usize,
+    /// Most bytes, in MiB.
+    pub mib_max: usize,
+    /// Most transactions of one account.
+    pub per_account_max: usize,
+}
+
+impl Default for ConfigFile {
+    fn default() -> Self {
+        Self {
+            chain: None,
+            genesis: "genesis.json".into(),
+            network: NetworkSection::default(),
+            api: ApiSection::default(),
+            storage: StorageSection::default(),
+            mempool: MempoolSection::default(),
+        }
+    }
+}
+
+impl Default for NetworkSection {
+    fn default() -> Self {
+        Self { listen: "0.0.0.0:7450".into() }
+    }
+}
+
+impl Default for ApiSection {
+    fn default() -> Self {
+        Self {
+            listen: "127.0.0.1:7480".into(),
+            plain_http: false,
+            certificate: "tls/certificate.pem".into(),
+            key: "tls/key.pem".into(),
+            admin_token: "admin.token".into(),
+            requests_per_second: 500,
+        }
+    }
+}
+
+impl Default for StorageSection {
+    fn default() -> Self {
+        Self { path: "data".into(), cache_mib: 48 }
+    }
+}
+
+impl Default for MempoolSection {
+    fn default() -> Self {
+        Self { transactions_max: 50_000, mib_max: 64, per_account_max: 20_000 }
+    }
+}
+
+/// Checked, with absolute paths.
+#[derive(Debug, Clone)]
+pub struct NodeConfig {
+    /// The node's home.
+    pub home: PathBuf,
+    /// The genesis document.
+    pub genesis: PathBuf,
+    /// Between the nodes, `ip:port`.
+    pub network_listen: SocketAddr,
+    /// Towards clients.
+    pub api_listen: SocketAddr,
+    /// The rest of the API's section.
+    pub api: ApiSection,
+    /// The database.
+    pub storage: PathBuf,
+    /// Memory for reading, in bytes.
+    pub cache_bytes: usize,
+    /// Waiting transactions.
+    pub mempool: vouch_ledger::MempoolLimits,
+}
+
+impl NodeConfig {
+    /// Reads and checks a home's configuration.
+    ///
+    /// # Errors
+    /// A text that names the file and the field.
+    pub fn load(home: &Path) -> Result<Self> {
+        let path = home.join(CONFIG_FILE);
+        let text = std::fs::read_to_string(&path)
+            .with_context(|| format!("no configuration at {}; `vouch init` makes one", path.display()))?;
+        let file: ConfigFile = toml::from_str(&text).with_context(|| format!("in {}", path.display()))?;
+        Self::check(home, file).with_context(|| format!("in {}", path.display()))
+    }
+
+    /// Checks what was typed.
+    ///
+    /// # Errors
+    /// A text that names the field.
+    pub fn check(home: &Path, file: ConfigFile) -> Result<Self> {
+        let address = |what: &str, text: &str| -> Result<SocketAddr> {
+            text.parse().with_context(|| format!("{what} = {text:?} is not an address like 0.0.0.0:7450"))
+        };
+        if !(8..=1 << 20).contains(&file.storage.cache_mib) {
+            bail!("storage.cache_mib = {} must be 8 to 1048576", file.storage.cache_mib);
+        }
+        if file.mempool.transactions_max == 0 || file.mempool.mib_max == 0 || file.mempool.per_account_max == 0 {
+            bail!("the bounds of mempool must be at least 1");
+        }
+        Ok(Self {
+            home: home.to_owned(),
+            genesis: home.join(&file.genesis),
+            network_listen: address("network.listen", &file.network.listen)?,
+            api_listen: address("api.listen", &file.api.listen)?,
+            storage: home.join(&file.storage.path),
+            cache_bytes: file.storage.cache_mib << 20,
+            mempool: vouch_ledger::MempoolLimits {
+                count_max: file.mempool.transactions_max,
+                bytes_max: file.mempool.mib_max << 20,
+                per_account_max: file.mempool.per_account_max,
+            },
+            api: file.api,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_file_is_valid_and_a_wrong_one_names_its_field() {
+        let empty: ConfigFile = toml::from_str("").unwrap();
+        assert!(NodeConfig::check(Path::new("/home"), empty.clone()).is_ok());
+        assert!(toml::from_str::<ConfigFile>("unknown = 1").is_err());
+        let wrong = ConfigFile { api: ApiSection { listen: "here".into(), ..empty.api.clone() }, ..empty.clone() };
+        let text = format!("{:#}", NodeConfig::check(Path::new("/home"), wrong).unwrap_err());
+        assert!(text.contains("api.listen"), "{text}");
+        let none = ConfigFile { mempool: MempoolSection { mib_max: 0, ..empty.mempool.clone() }, ..empty };
+        assert!(NodeConfig::check(Path::new("/home"), none).is_err());
+    }
+}

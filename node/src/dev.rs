@@ -1,0 +1,32 @@
+//! Networks and load on this machine.
+
+mod load;
+mod net;
+mod plan;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+
+use crate::commands::GlobalArgs;
+
+/// What a developer does.
+#[derive(Debug, clap::Subcommand)]
+pub enum Command {
+    /// Run a network of members on this machine, each node its own process, until stopped
+    Net(net::Args),
+    /// Put load on a network of `vouch dev net` and measure it
+    Load(load::Args),
+}
+
+/// Runs one of them.
+///
+/// # Errors
+/// A text that says what is wrong and where.
+pub fn run(command: Command, global: &GlobalArgs) -> Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    match command {
+        Command::Net(args) => runtime.block_on(net::run(&args, global)),
+        Command::Load(args) => runtime.block_on(load::run(&args, global)),
+    }
+}

@@ -1,0 +1,138 @@
+//! The node's metrics in Prometheus' text format; this file is their list.
+
+use std::{
+    fmt::Write as _,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+};
+
+use vouch_ledger::{CommittedBlock, Published};
+use vouch_net::NetHandle;
+use vouch_replica::ReplicaStatus;
+use vouch_store::RocksStore;
+use vouch_types::Outcome;
+
+use crate::admission::AdmissionStats;
+
+/// Upper bounds of the buckets of block intervals, in milliseconds.
+const INTERVAL_BUCKETS_MS: [u64; 8] = [100, 250, 500, 750, 1_000, 2_000, 5_000, 15_000];
+
+/// Counters that grow as blocks come.
+#[derive(Debug, Default)]
+pub struct Metrics {
+    blocks: AtomicU64,
+    transactions: AtomicU64,
+    transactions_failed: AtomicU64,
+    rounds_extra: AtomicU64,
+    block_bytes: AtomicU64,
+    fuel: AtomicU64,
+    intervals: [AtomicU64; INTERVAL_BUCKETS_MS.len() + 1],
+    interval_ms_sum: AtomicU64,
+    last_time_ms: AtomicU64,
+    /// Signature checks.
+    pub admission: Arc<AdmissionStats>,
+}
+
+impl Metrics {
+    /// Counts a final block.
+    pub fn count(&self, block: &CommittedBlock) {
+        let number = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
+        self.blocks.fetch_add(1, Relaxed);
+        self.transactions.fetch_add(number(block.records.len()), Relaxed);
+        let failed = block.records.iter().filter(|r| r.receipt.outcome != Outcome::Success).count();
+        self.transactions_failed.fetch_add(number(failed), Relaxed);
+        self.rounds_extra.fetch_add(block.certificate.round.0.into(), Relaxed);
+        self.block_bytes.fetch_add(number(block.bytes), Relaxed);
+        self.fuel.fetch_add(block.records.iter().map(|r| r.receipt.fuel_used.0).sum(), Relaxed);
+        let before = self.last_time_ms.swap(block.header.time.0, Relaxed);
+        if before > 0 {
+            let interval = block.header.time.0.saturating_sub(before);
+            self.interval_ms_sum.fetch_add(interval, Relaxed);
+            let bucket = INTERVAL_BUCKETS_MS.iter().position(|b| interval <= *b).unwrap_or(INTERVAL_BUCKETS_MS.len());
+            if let Some(counter) = self.intervals.get(bucket) {
+                counter.fetch_add(1, Relaxed);
+            }
+        }
+    }
+
+    /// Everything as text.
+    #[must_use]
+    pub fn render(
+        &self,
+        at: &Published,
+        replica: Option<&ReplicaStatus>,
+        net: &NetHandle,
+        store: &RocksStore,
+    ) -> String {
+        let mut page = Page(String::new());
+        page.gauge("vouch_ledger_height_blocks", "Height of the last final block.", at.head.height.0);
+        page.counter("vouch_ledger_committed_blocks_total", "Blocks made final since the start.", self.blocks.load(Relaxed));
+        page.counter("vouch_ledger_committed_transactions_total", "Transactions in them.", self.transactions.load(Relaxed));
+        page.counter("vouch_ledger_failed_transactions_total", "Transactions in them that changed nothing.", self.transactions_failed.load(Relaxed));
+        page.counter("vouch_ledger_committed_bytes_total", "Bytes of transactions in them.", self.block_bytes.load(Relaxed));
+        page.counter("vouch_vm_fuel_units_total", "Metered work of their transactions.", self.fuel.load(Relaxed));
+        page.counter("vouch_consensus_extra_rounds_total", "Rounds beyond the first that blocks needed.", self.rounds_extra.load(Relaxed));
+        self.intervals(&mut page);
+        if let Some(replica) = replica {
+            page.gauge("vouch_mempool_waiting_transactions", "Transactions that wait for a block.", replica.mempool_count as u64);
+            page.gauge("vouch_mempool_waiting_bytes", "Their bytes.", replica.mempool_bytes as u64);
+            page.gauge("vouch_consensus_validator_bool", "1 when this node votes at the next height.", u64::from(replica.validator));
+            page.gauge("vouch_sync_best_peer_height_blocks", "Greatest height a peer claims.", replica.best_peer_height.0);
+        }
+        let admission = &self.admission;
+        page.counter("vouch_admission_verified_transactions_total", "Transactions whose signatures were checked.", admission.verified.load(Relaxed));
+        page.counter("vouch_admission_refused_transactions_total", "Relayed ones that were refused.", admission.refused.load(Relaxed));
+        page.counter("vouch_admission_repeated_transactions_total", "Relayed ones that had been seen.", admission.repeated.load(Relaxed));
+        let peers = net.peers();
+        let connected = peers.iter().filter(|p| p.connected_since.is_some()).count();
+        page.gauge("vouch_net_connected_peers", "Connected peers.", connected as u64);
+        page.gauge("vouch_net_admitted_peers", "Peers the registry admits.", peers.len() as u64);
+        page.counter("vouch_net_received_bytes_total", "Payload bytes from admitted peers.", peers.iter().map(|p| p.bytes_in).sum());
+        page.counter("vouch_net_sent_bytes_total", "Payload bytes to admitted peers.", peers.iter().map(|p| p.bytes_out).sum());
+        if let Ok(stats) = store.stats() {
+            page.gauge("vouch_store_files_bytes", "Bytes of database files.", stats.files_bytes());
+            page.gauge("vouch_store_compaction_pending_bytes", "Bytes that wait to be compacted.", stats.compaction_pending_bytes());
+            page.gauge("vouch_store_writes_stopped_bool", "1 while the database takes no writes.", u64::from(stats.writes_stopped));
+        }
+        page.0
+    }
+
+    fn intervals(&self, page: &mut Page) {
+        let name = "vouch_consensus_block_interval_ms";
+        page.head(name, "Time between blocks, as their headers say.", "histogram");
+        let mut total = 0;
+        for (bound, counter) in INTERVAL_BUCKETS_MS.iter().zip(&self.intervals) {
+            total += counter.load(Relaxed);
+            page.line(&format!("{name}_bucket{{le=\"{bound}\"}}"), total);
+        }
+        total += self.intervals.last().map_or(0, |c| c.load(Relaxed));
+        page.line(&format!("{name}_bucket{{le=\"+Inf\"}}"), total);
+        page.line(&format!("{name}_sum"), self.interval_ms_sum.load(Relaxed));
+        page.line(&format!("{name}_count"), total);
+    }
+}
+
+struct Page(String);
+
+impl Page {
+    fn head(&mut self, name: &str, help: &str, kind: &str) {
+        // Writing to a string cannot fail.
+        drop(writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}"));
+    }
+
+    fn line(&mut self, name: &str, value: u64) {
+        drop(writeln!(self.0, "{name} {value}"));
+    }
+
+    fn gauge(&mut self, name: &str, help: &str, value: u64) {
+        self.head(name, help, "gauge");
+        self.line(name, value);
+    }
+
+    fn counter(&mut self, name: &str, help: &str, value: u64) {
+        self.head(name, help, "counter");
+        self.line(name, value);
+    }
+}

@@ -1,0 +1,183 @@
+//! The commands of whoever runs a node: make its home, run it, back it up.
+
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use anyhow::{Context as _, Result};
+use serde_json::json;
+use vouch_sdk::Client;
+
+use crate::{
+    backup,
+    commands::{GlobalArgs, output::emit},
+    config::{ConfigFile, NodeConfig},
+    home, node,
+};
+
+/// What an operator does.
+#[derive(Debug, clap::Subcommand)]
+pub enum Command {
+    /// Make a node's home: keys, certificate, configuration
+    Init(InitArgs),
+    /// Run the node of a home
+    Node(NodeArgs),
+    /// Look at genesis documents
+    #[command(subcommand)]
+    Genesis(GenesisCommand),
+    /// Back a running node up, check and restore backups
+    #[command(subcommand)]
+    Backup(BackupCommand),
+}
+
+/// Options of `vouch init`.
+#[derive(Debug, clap::Args)]
+pub struct InitArgs {
+    /// The directory to make
+    dir: PathBuf,
+    /// The chain's genesis document; copied into the home
+    #[arg(long, value_name = "FILE")]
+    genesis: Option<PathBuf>,
+    /// Where the other nodes reach this one
+    #[arg(long, value_name = "IP:PORT", default_value = "0.0.0.0:7450")]
+    network: String,
+    /// Where clients reach it
+    #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:7480")]
+    api: String,
+    /// Names and addresses the API's certificate is for
+    #[arg(long, value_name = "NAME", value_delimiter = ',', default_value = "localhost,127.0.0.1")]
+    names: Vec<String>,
+}
+
+/// Options of `vouch node`.
+#[derive(Debug, clap::Args)]
+pub struct NodeArgs {
+    /// Write the log as JSON lines
+    #[arg(long)]
+    log_json: bool,
+}
+
+/// What can be done with a genesis document.
+#[derive(Debug, clap::Subcommand)]
+pub enum GenesisCommand {
+    /// Check a document and print the id of the chain it makes
+    Id {
+        /// The document
+        file: PathBuf,
+    },
+}
+
+/// What can be done with backups.
+#[derive(Debug, clap::Subcommand)]
+pub enum BackupCommand {
+    /// Ask the running node to back itself up into a new directory on its machine
+    Create {
+        /// The directory to make; an absolute path
+        dir: PathBuf,
+    },
+    /// Check a backup: files, state, certificate
+    Verify {
+        /// The backup
+        dir: PathBuf,
+    },
+    /// Put a backup's database into a home that has none
+    Restore {
+        /// The backup
+        dir: PathBuf,
+    },
+}
+
+/// Runs one of them.
+///
+/// # Errors
+/// A text that says what is wrong and where.
+pub fn run(command: Command, global: &GlobalArgs) -> Result<ExitCode> {
+    match command {
+        Command::Init(args) => init(&args, global),
+        Command::Node(args) => {
+            start_log(args.log_json);
+            let home = named_home(global)?;
+            node::run(&home, global).map(|()| ExitCode::SUCCESS)
+        }
+        Command::Genesis(GenesisCommand::Id { file }) => genesis_id(&file, global),
+        Command::Backup(command) => backups(command, global),
+    }
+}
+
+fn named_home(global: &GlobalArgs) -> Result<PathBuf> {
+    global.home.clone().context("name the node's home with --home DIR or VOUCH_HOME")
+}
+
+fn start_log(as_json: bool) {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("VOUCH_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    if as_json {
+        log.json().init();
+    } else {
+        log.with_ansi(false).init();
+    }
+}
+
+fn init(args: &InitArgs, global: &GlobalArgs) -> Result<ExitCode> {
+    let mut config = ConfigFile::default();
+    config.network.listen.clone_from(&args.network);
+    config.api.listen.clone_from(&args.api);
+    NodeConfig::check(&args.dir, config.clone())?;
+    let genesis = args.genesis.as_deref().map(|path| Ok::<_, anyhow::Error>((path, node::read_genesis(path)?))).transpose()?;
+    let keys = home::create(&args.dir, &config, &args.names)?;
+    if let Some((path, document)) = genesis {
+        let target = args.dir.join(&config.genesis);
+        std::fs::copy(path, &target).with_context(|| format!("cannot write {}", target.display()))?;
+        config.chain = Some(document.chain_id()?);
+    }
+    home::write_config(&args.dir, &config)?;
+    let value = json!({
+        "home": args.dir,
+        "consensus_key": keys.consensus,
+        "network_key": keys.network,
+        "node": keys.consensus.node(),
+        "chain": config.chain,
+    });
+    emit(global, &value, |_| {
+        vec![
+            format!("home           {}", args.dir.display()),
+            format!("consensus key  {}", keys.consensus),
+            format!("network key    {}", keys.network),
+            "The other members register these two keys; then: vouch --home DIR node".into(),
+        ]
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn genesis_id(file: &Path, global: &GlobalArgs) -> Result<ExitCode> {
+    let document = node::read_genesis(file)?;
+    let chain = document.chain_id()?;
+    let value = json!({ "chain": chain, "chain_name": document.chain_name, "members": document.members.len() });
+    emit(global, &value, |_| vec![chain.to_string()])?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn backups(command: BackupCommand, global: &GlobalArgs) -> Result<ExitCode> {
+    match command {
+        BackupCommand::Create { dir } => {
+            let client: Client = global.client()?;
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            let view = runtime.block_on(client.backup(&dir.display().to_string()))?;
+            emit(global, &view, |_| {
+                vec![format!("{}  height {}  {} bytes, checked", view.path, view.height, view.bytes)]
+            })?;
+        }
+        BackupCommand::Verify { dir } => show_manifest(&backup::verify(&dir)?, "is complete and matches its proof", global)?,
+        BackupCommand::Restore { dir } => {
+            let config = NodeConfig::load(&named_home(global)?)?;
+            show_manifest(&backup::restore(&dir, &config.storage)?, "is restored; start the node", global)?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn show_manifest(manifest: &backup::Manifest, what: &str, global: &GlobalArgs) -> Result<()> {
+    emit(global, manifest, |_| vec![format!("height {} of chain {} {what}", manifest.height, manifest.chain)])
+}

@@ -1,0 +1,271 @@
+//! Drives the replica in real time: one thread that owns it, fed by the network, the API and its own timers.
+
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use bytes::Bytes;
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
+use vouch_ledger::{CommittedBlock, PooledTransaction, Registry};
+use vouch_net::{Channel, Event as NetEvent, NetHandle, PeerEntry};
+use vouch_replica::{Effect, Input, Lane, Now, Refusal, Replica, ReplicaError, ReplicaStatus, Timer};
+use vouch_types::{Height, PublicKey, TimestampMs};
+
+use crate::admission::Job;
+
+/// Requests of the node's other parts.
+#[derive(Debug)]
+pub enum Request {
+    /// Let verified transactions, submitted here, wait for a block; the verdicts come back in order.
+    Admit {
+        /// The transactions.
+        transactions: Vec<PooledTransaction>,
+        /// Where the verdicts go.
+        reply: oneshot::Sender<Vec<Result<(), Refusal>>>,
+    },
+    /// Let transactions wait that a peer relayed.
+    Relayed(Vec<PooledTransaction>),
+    /// Say how things stand.
+    Status(oneshot::Sender<ReplicaStatus>),
+    /// Whether a transaction waits here.
+    IsWaiting(vouch_types::TxId, oneshot::Sender<bool>),
+    /// Stop after the current step.
+    Stop,
+}
+
+/// What the runner tells the rest of the node.
+#[derive(Debug, Clone)]
+pub struct Outlets {
+    /// Height of the last final block.
+    pub head: Arc<watch::Sender<Height>>,
+    /// Each final block.
+    pub blocks: broadcast::Sender<Arc<CommittedBlock>>,
+    /// Transactions from peers, to be verified.
+    pub admission: mpsc::Sender<Job>,
+    /// The network.
+    pub net: NetHandle,
+}
+
+/// The clocks of this machine.
+#[derive(Debug, Clone, Copy)]
+pub struct Clock {
+    start: Instant,
+}
+
+impl Clock {
+    /// Steady time counts from now.
+    #[must_use]
+    pub fn start() -> Self {
+        Self { start: Instant::now() }
+    }
+
+    /// This moment.
+    #[must_use]
+    pub fn now(&self) -> Now {
+        Now { wall: wall(), steady_ms: u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX) }
+    }
+}
+
+/// Time of day.
+#[must_use]
+pub fn wall() -> TimestampMs {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    TimestampMs(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// Owns the replica.
+pub struct Runner {
+    replica: Replica,
+    clock: Clock,
+    timers: BTreeMap<Timer, Instant>,
+    outlets: Outlets,
+    own_key: PublicKey,
+    verdicts: Vec<Result<(), Refusal>>,
+}
+
+impl Runner {
+    /// A runner that has not started.
+    #[must_use]
+    pub const fn new(replica: Replica, clock: Clock, outlets: Outlets, own_key: PublicKey) -> Self {
+        Self { replica, clock, timers: BTreeMap::new(), outlets, own_key, verdicts: Vec::new() }
+    }
+
+    /// Runs until [`Request::Stop`] or until the replica cannot go on.
+    ///
+    /// # Errors
+    /// [`ReplicaError`]: the node must stop and show why.
+    pub async fn run(
+        mut self,
+        mut requests: mpsc::Receiver<Request>,
+        mut events: vouch_net::Events,
+    ) -> Result<(), ReplicaError> {
+        self.step(Input::Started)?;
+        loop {
+            let due = self.timers.values().min().copied();
+            let input = tokio::select! {
+                biased;
+                () = sleep_until(due) => { self.fire_due()?; continue }
+                event = events.recv() => match event {
+                    Some(event) => Self::network_input(event),
+                    None => return Ok(()),
+                },
+                request = requests.recv() => match request {
+                    None | Some(Request::Stop) => return Ok(()),
+                    Some(request) => { self.serve(request)?; None }
+                },
+            };
+            if let Some(input) = input {
+                self.step(input)?;
+            }
+        }
+    }
+
+    fn network_input(event: NetEvent) -> Option<Input> {
+        match event {
+            NetEvent::PeerConnected(key) => Some(Input::PeerConnected(key)),
+            NetEvent::PeerDisconnected { key, reason } => {
+                tracing::info!(peer = %key, %reason, "peer disconnected");
+                Some(Input::PeerDisconnected(key))
+            }
+            NetEvent::Received { from, channel, bytes } => {
+                Some(Input::MessageReceived { from, lane: lane(channel), bytes: bytes.into() })
+            }
+            // Everything between replicas is a message; a request of another kind is refused by dropping it.
+            NetEvent::RequestReceived { .. } => None,
+            NetEvent::Refused { remote, key, reason } => {
+                let key = key.map(|k| k.to_string()).unwrap_or_default();
+                tracing::warn!(%remote, key, %reason, "connection refused");
+                None
+            }
+        }
+    }
+
+    fn serve(&mut self, request: Request) -> Result<(), ReplicaError> {
+        match request {
+            Request::Admit { transactions, reply } => {
+                self.verdicts.clear();
+                self.step(Input::TransactionsVerified { transactions, submitted_here: true })?;
+                // A caller that went away needs no verdicts.
+                drop(reply.send(std::mem::take(&mut self.verdicts)));
+            }
+            Request::Relayed(transactions) => {
+                self.step(Input::TransactionsVerified { transactions, submitted_here: false })?;
+            }
+            Request::Status(reply) => drop(reply.send(self.replica.status())),
+            Request::IsWaiting(tx, reply) => drop(reply.send(self.replica.mempool().contains(&tx))),
+            Request::Stop => {}
+        }
+        Ok(())
+    }
+
+    fn fire_due(&mut self) -> Result<(), ReplicaError> {
+        let now = Instant::now();
+        let due: Vec<Timer> = self.timers.iter().filter(|(_, at)| **at <= now).map(|(t, _)| *t).collect();
+        for timer in due {
+            if self.timers.remove(&timer).is_some() {
+                self.step(Input::TimerFired(timer))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn step(&mut self, input: Input) -> Result<(), ReplicaError> {
+        let effects = self.replica.step(self.clock.now(), input)?;
+        for effect in effects {
+            self.carry_out(effect);
+        }
+        Ok(())
+    }
+
+    fn carry_out(&mut self, effect: Effect) {
+        match effect {
+            Effect::Send { to, lane, bytes } => {
+                // A peer that is gone learns from its status message when it is back.
+                if let Err(reason) = self.outlets.net.send(&to, channel(lane), Bytes::from(bytes)) {
+                    tracing::debug!(peer = %to, %reason, "message not sent");
+                }
+            }
+            Effect::Broadcast { lane, bytes, except } => self.broadcast(lane, bytes, except),
+            Effect::SetTimer { timer, after_ms } => {
+                self.timers.insert(timer, Instant::now() + Duration::from_millis(after_ms));
+            }
+            Effect::CancelTimer(timer) => drop(self.timers.remove(&timer)),
+            Effect::CancelConsensusTimers => self.timers.retain(|timer, _| !matches!(timer, Timer::Consensus(_))),
+            Effect::VerifyTransactions { raw, .. } => {
+                // Under pressure relayed transactions are dropped: whoever accepted them proposes them.
+                if self.outlets.admission.try_send(Job::Relayed { raw }).is_err() {
+                    tracing::debug!("relayed transactions dropped, signature checks are behind");
+                }
+            }
+            Effect::Admitted { result, .. } => self.verdicts.push(result),
+            Effect::Committed(block) => self.committed(block),
+            Effect::AdmitPeers(registry) => self.admit_peers(&registry),
+            Effect::Expired(transactions) => {
+                tracing::info!(count = transactions.len(), "waiting transactions expired");
+            }
+            Effect::PeerFault { peer, code } => tracing::warn!(%peer, code, "a peer broke the protocol"),
+        }
+    }
+
+    fn broadcast(&self, lane: Lane, bytes: Vec<u8>, except: Option<PublicKey>) {
+        let bytes = Bytes::from(bytes);
+        match except {
+            None => drop(self.outlets.net.broadcast(channel(lane), &bytes)),
+            Some(except) => {
+                for peer in self.outlets.net.peers() {
+                    if peer.key != except && peer.connected_since.is_some() {
+                        drop(self.outlets.net.send(&peer.key, channel(lane), bytes.clone()));
+                    }
+                }
+            }
+        }
+    }
+
+    fn committed(&self, block: Arc<CommittedBlock>) {
+        tracing::info!(
+            height = %block.header.height,
+            block = %block.hash,
+            transactions = block.records.len(),
+            bytes = block.bytes,
+            round = %block.certificate.round,
+            "block final"
+        );
+        self.outlets.head.send_replace(block.header.height);
+        // Nobody may be listening.
+        drop(self.outlets.blocks.send(block));
+    }
+
+    fn admit_peers(&self, registry: &Registry) {
+        let peers = registry
+            .active_nodes()
+            .filter(|node| node.network_key != self.own_key)
+            .map(|node| PeerEntry { key: node.network_key, address: node.address.clone() })
+            .collect();
+        self.outlets.net.set_peers(peers);
+    }
+}
+
+async fn sleep_until(due: Option<Instant>) {
+    match due {
+        Some(at) => tokio::time::sleep_until(at.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+const fn lane(channel: Channel) -> Lane {
+    match channel {
+        Channel::Consensus => Lane::Consensus,
+        Channel::Blocks => Lane::Blocks,
+        Channel::Transactions => Lane::Transactions,
+    }
+}
+
+const fn channel(lane: Lane) -> Channel {
+    match lane {
+        Lane::Consensus => Channel::Consensus,
+        Lane::Blocks => Channel::Blocks,
+        Lane::Transactions => Channel::Transactions,
+    }
+}
