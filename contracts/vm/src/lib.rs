@@ -33,5 +33,5 @@ pub use error::{CallFailure, DeployError, FatalError, VmError, code};
 pub use host::{CallContext, CallRequest, CalleeOutcome, Entries, Host, HostError};
 pub use limits::{THREAD_STACK_BYTES_MIN, VmLimits, price};
 pub use validate::ModuleInfo;
-pub use vouch_types::abi::MethodKind;
 pub use vm::{CallOutcome, Module, Vm};
+pub use vouch_types::abi::MethodKind;

@@ -40,7 +40,9 @@ fn within(desired: usize, cap: usize, declared: Option<usize>) -> wasmtime::Resu
 }
 
 fn grow_failed(error: &wasmtime::Error) -> wasmtime::Result<()> {
-    Err(wasmtime::Error::new(Stop::Fatal(FatalError::Engine(format!("memory within the cap was not available: {error}")))))
+    Err(wasmtime::Error::new(Stop::Fatal(FatalError::Engine(format!(
+        "memory within the cap was not available: {error}"
+    )))))
 }
 
 impl ResourceLimiter for Caps {

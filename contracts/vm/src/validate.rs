@@ -9,12 +9,7 @@ use wasmparser::{ExternalKind, FuncType, Parser, Payload, TypeRef, ValType, Vali
 
 use vouch_types::abi::{ABI_SECTION, Abi, AbiError, MethodKind};
 
-use crate::{
-    error::DeployError,
-    imports::SIGNATURES,
-    instrument::COUNTER_EXPORT,
-    limits::VmLimits,
-};
+use crate::{error::DeployError, imports::SIGNATURES, instrument::COUNTER_EXPORT, limits::VmLimits};
 
 /// Module name of everything a contract may import.
 pub const IMPORT_MODULE: &str = "vouch";

@@ -182,10 +182,8 @@ impl<H: Host + 'static> Vm<H> {
         fuel: u64,
     ) -> Result<u64, CallOutcome> {
         let prepaid = price::CALL_BASE.saturating_add(price::BYTE.saturating_mul(arguments.len() as u64));
-        let refuse = |code: &str, text: &str, fuel_used| CallOutcome {
-            result: Err(CallFailure::new(code, text)),
-            fuel_used,
-        };
+        let refuse =
+            |code: &str, text: &str, fuel_used| CallOutcome { result: Err(CallFailure::new(code, text)), fuel_used };
         if fuel <= prepaid {
             return Err(CallOutcome { result: Err(CallFailure::out_of_fuel()), fuel_used: fuel });
         }

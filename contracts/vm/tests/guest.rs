@@ -1,6 +1,7 @@
 //! The real contracts, as scripts/build-contracts.sh built them, on the engine.
 //!
 //! `VOUCH_CONTRACTS` names the directory that the script printed.
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
 
 #[expect(dead_code, reason = "the other binary uses the rest")]
 mod common;

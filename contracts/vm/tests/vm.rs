@@ -1,4 +1,5 @@
 //! The engine against modules written as text.
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
 
 mod common;
 

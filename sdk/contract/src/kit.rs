@@ -120,7 +120,8 @@ impl<C: Contract> Kit<C> {
     /// # Errors
     /// As [`Self::call`].
     pub fn call_bytes(&mut self, method: &str, arguments: &[u8]) -> Result<Vec<u8>, CallFailure> {
-        let kind = C::kind(method).ok_or_else(|| failure("contract.unknown_method", "the contract has no such method"))?;
+        let kind =
+            C::kind(method).ok_or_else(|| failure("contract.unknown_method", "the contract has no such method"))?;
         let context = self.context(kind == MethodKind::Query);
         let running = Running {
             state: self.state.clone(),
@@ -261,7 +262,10 @@ pub(crate) mod sys {
     pub(crate) fn scan(prefix: &[u8], after: &[u8], limit: u32) -> Vec<u8> {
         running(|r| {
             r.host_calls.others += 1;
-            bound(prefix.len() <= limits::KEY_BYTES_MAX && after.len() <= limits::KEY_BYTES_MAX, "a key has at most 256 bytes")?;
+            bound(
+                prefix.len() <= limits::KEY_BYTES_MAX && after.len() <= limits::KEY_BYTES_MAX,
+                "a key has at most 256 bytes",
+            )?;
             bound(limit <= limits::SCAN_ENTRIES_MAX, "a scan returns at most 100 entries")?;
             let entries = r.state.iter().filter(|(key, _)| key.starts_with(prefix) && key.as_slice() > after);
             let mut out = Vec::new();
@@ -284,7 +288,10 @@ pub(crate) mod sys {
             bound((1..=limits::NAME_BYTES_MAX).contains(&name.len()), "an event's name has 1 to 64 bytes")?;
             r.events.push((name.to_owned(), data.to_vec()));
             let bytes: usize = r.events.iter().map(|(name, data)| name.len() + data.len()).sum();
-            bound(r.events.len() <= limits::EVENTS_MAX && bytes <= limits::EVENT_BYTES_MAX, "too many or too large events")
+            bound(
+                r.events.len() <= limits::EVENTS_MAX && bytes <= limits::EVENT_BYTES_MAX,
+                "too many or too large events",
+            )
         });
     }
 

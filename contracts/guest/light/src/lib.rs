@@ -71,7 +71,9 @@ pub fn check(input: &[u8]) -> Result<String, String> {
         Fact::Transaction { transaction, index } => {
             format!("{{\"kind\":\"transaction\",\"tx\":\"{}\",\"index\":{index}}}", transaction.id())
         }
-        Fact::Receipt(receipt) => format!("{{\"kind\":\"receipt\",\"tx\":\"{}\",\"index\":{}}}", receipt.tx, receipt.index),
+        Fact::Receipt(receipt) => {
+            format!("{{\"kind\":\"receipt\",\"tx\":\"{}\",\"index\":{}}}", receipt.tx, receipt.index)
+        }
         Fact::Event { event, index, receipt } => format!(
             "{{\"kind\":\"event\",\"tx\":\"{}\",\"index\":{index},\"contract\":{},\"name\":{},\"data\":\"{}\"}}",
             receipt.tx,

@@ -43,7 +43,10 @@ fn registers_and_looks_up() {
     assert_eq!(record, Some(expected));
     assert_eq!(kit.call::<_, Option<Record>>("get", (Hash([2; 32]),)), Ok(None));
     let events = kit.events::<Registered>();
-    assert_eq!(events, [Registered { commitment: Hash([1; 32]), sequence: 1, member: "hub".into(), category: "invoice".into() }]);
+    assert_eq!(
+        events,
+        [Registered { commitment: Hash([1; 32]), sequence: 1, member: "hub".into(), category: "invoice".into() }]
+    );
 }
 
 #[test]

@@ -1,11 +1,11 @@
 //! A host in memory and short ways to write modules and calls.
-#![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
 
 use std::collections::BTreeMap;
 
 use vouch_types::{AccountId, ContractName, Height, TimestampMs};
 use vouch_vm::{
-    CallContext, CallFailure, CallOutcome, CallRequest, CalleeOutcome, DeployError, Entries, FatalError, Host, HostError, Module, Vm, VmLimits,
+    CallContext, CallFailure, CallOutcome, CallRequest, CalleeOutcome, DeployError, Entries, FatalError, Host,
+    HostError, Module, Vm, VmLimits,
 };
 
 /// State, events and members in memory; keys beginning with `fatal` make the host fail.
@@ -48,7 +48,8 @@ impl Host for MemoryHost {
 
     fn scan(&mut self, prefix: &[u8], after: Option<&[u8]>, limit: u32) -> Result<Entries, HostError> {
         self.access(prefix)?;
-        let entries = self.state.iter().filter(|(k, _)| k.starts_with(prefix) && after.is_none_or(|a| k.as_slice() > a));
+        let entries =
+            self.state.iter().filter(|(k, _)| k.starts_with(prefix) && after.is_none_or(|a| k.as_slice() > a));
         Ok(entries.take(limit as usize).map(|(k, v)| (k.clone(), v.clone())).collect())
     }
 
@@ -82,9 +83,8 @@ pub fn contract(imports: &[&str], body: &str) -> Vec<u8> {
 /// The same with any definitions.
 pub fn module(imports: &[&str], definitions: &str) -> Vec<u8> {
     let imports: String = imports.iter().map(|name| import(name)).collect();
-    let text = format!(
-        "(module {imports} (memory (export \"memory\") 1) {definitions} (@custom \"vouch-abi\" \"{ABI}\"))"
-    );
+    let text =
+        format!("(module {imports} (memory (export \"memory\") 1) {definitions} (@custom \"vouch-abi\" \"{ABI}\"))");
     wat::parse_str(&text).unwrap_or_else(|e| panic!("{e}\n{text}"))
 }
 

@@ -81,10 +81,19 @@ fn parts_are_counted() {
     assert_eq!(limit(&many("(table 4097 funcref)", 1)), "table elements");
     assert_eq!(limit(&many("(memory 1)", 1)), "memories");
     assert_eq!(limit(&many("(data (i32.const 0) \"x\")", 1025)), "data segments");
-    assert_eq!(limit(&module(&[], &format!("(table 1 funcref) {} {ENTRY}", "(elem (i32.const 0))".repeat(65)))), "element segments");
+    assert_eq!(
+        limit(&module(&[], &format!("(table 1 funcref) {} {ENTRY}", "(elem (i32.const 0))".repeat(65)))),
+        "element segments"
+    );
     assert_eq!(limit(&module(&[], &format!("(func {}) {ENTRY}", "(local i32)".repeat(1025)))), "locals in a function");
-    assert_eq!(limit(&module(&[], &format!("(func {}) {ENTRY}", "(param i32)".repeat(33)))), "parameters in a function");
-    assert_eq!(limit(&module(&[], &format!("(func {}) {ENTRY}", "(drop (i32.const 1))".repeat(50_000)))), "bytes in a function");
+    assert_eq!(
+        limit(&module(&[], &format!("(func {}) {ENTRY}", "(param i32)".repeat(33)))),
+        "parameters in a function"
+    );
+    assert_eq!(
+        limit(&module(&[], &format!("(func {}) {ENTRY}", "(drop (i32.const 1))".repeat(50_000)))),
+        "bytes in a function"
+    );
     let exports: String = (0..64).map(|i| format!("(export \"e{i}\" (memory 0))")).collect();
     assert_eq!(limit(&module(&[], &format!("{exports} {ENTRY}"))), "exports");
     let types: String = (0..600).map(|i| format!("(type (func {}))", "(param i32)".repeat(i % 30))).collect();
@@ -133,17 +142,26 @@ fn exports_are_required_and_some_reserved() {
     check(format!("(module (memory (export \"memory\") 1) {abi})"), "deploy.missing_export");
     check(format!("(module {ENTRY} {abi})"), "deploy.missing_export");
     check(format!("(module (memory 1) (func (export \"memory\")) {ENTRY} {abi})"), "deploy.missing_export");
-    check(format!("(module (memory (export \"memory\") 1) (func (export \"vouch_call\")) {abi})"), "deploy.missing_export");
     check(
-        format!("(module (memory (export \"memory\") 1) (func (export \"vouch_call\") (param i32) (result i32) (i32.const 0)) {abi})"),
+        format!("(module (memory (export \"memory\") 1) (func (export \"vouch_call\")) {abi})"),
         "deploy.missing_export",
     );
     check(
-        format!("(module (import \"vouch\" \"input\" (func $i (param i32))) (memory (export \"memory\") 1) (export \"vouch_call\" (func $i)) {abi})"),
+        format!(
+            "(module (memory (export \"memory\") 1) (func (export \"vouch_call\") (param i32) (result i32) (i32.const 0)) {abi})"
+        ),
         "deploy.missing_export",
     );
     check(
-        format!("(module (memory (export \"memory\") 1) (global (export \"vouch:stack\") i32 (i32.const 0)) {ENTRY} {abi})"),
+        format!(
+            "(module (import \"vouch\" \"input\" (func $i (param i32))) (memory (export \"memory\") 1) (export \"vouch_call\" (func $i)) {abi})"
+        ),
+        "deploy.missing_export",
+    );
+    check(
+        format!(
+            "(module (memory (export \"memory\") 1) (global (export \"vouch:stack\") i32 (i32.const 0)) {ENTRY} {abi})"
+        ),
         "deploy.reserved_export",
     );
 }
@@ -157,7 +175,8 @@ fn a_start_function_is_refused() {
 fn the_abi_section_is_checked() {
     let with = |sections: &str| text(&format!("(module (memory (export \"memory\") 1) {ENTRY} {sections})"));
     let method = |methods: &str| {
-        let json = format!("{{\"abi\":1,\"name\":\"t\",\"version\":\"1\",\"methods\":[{methods}]}}").replace('"', "\\\"");
+        let json =
+            format!("{{\"abi\":1,\"name\":\"t\",\"version\":\"1\",\"methods\":[{methods}]}}").replace('"', "\\\"");
         with(&format!("(@custom \"vouch-abi\" \"{json}\")"))
     };
     vm().validate(&method("")).unwrap();
@@ -166,7 +185,9 @@ fn the_abi_section_is_checked() {
         with(""),
         with("(@custom \"vouch-abi\" \"\\ff\\fe\")"),
         with("(@custom \"vouch-abi\" \"[]\")"),
-        with("(@custom \"vouch-abi\" \"{\\\"abi\\\":2,\\\"name\\\":\\\"t\\\",\\\"version\\\":\\\"1\\\",\\\"methods\\\":[]}\")"),
+        with(
+            "(@custom \"vouch-abi\" \"{\\\"abi\\\":2,\\\"name\\\":\\\"t\\\",\\\"version\\\":\\\"1\\\",\\\"methods\\\":[]}\")",
+        ),
         with(&format!("(@custom \"vouch-abi\" \"{ABI}\") (@custom \"vouch-abi\" \"{ABI}\")")),
         method("{\"name\":\"a\",\"kind\":\"other\"}"),
         method("{\"name\":\"\",\"kind\":\"call\"}"),

@@ -34,7 +34,8 @@ fn every_instruction_and_host_call_is_charged_as_written() {
 fn arguments_are_paid_for() {
     let vm = vm();
     let module = vm.compile(&contract(&[], "")).unwrap();
-    let used = |arguments: &[u8]| call(&vm, &module, "run", arguments, FUEL, MemoryHost::default()).unwrap().0.fuel_used;
+    let used =
+        |arguments: &[u8]| call(&vm, &module, "run", arguments, FUEL, MemoryHost::default()).unwrap().0.fuel_used;
     assert_eq!(used(&[0; 1000]), used(&[]) + 1000 * price::BYTE);
 }
 
@@ -43,16 +44,33 @@ fn an_endless_loop_ends_with_all_fuel_used() {
     let (outcome, _) = run(&contract(&[], "(loop (br 0))"));
     assert_eq!(outcome.result.unwrap_err().code, code::OUT_OF_FUEL);
     assert_eq!(outcome.fuel_used, FUEL);
-    assert_eq!(failure(&contract(&["get"], "(loop (drop (call $get (i32.const 0) (i32.const 8) (i32.const 0) (i32.const 0))) (br 0))")).code, code::OUT_OF_FUEL);
+    assert_eq!(
+        failure(&contract(
+            &["get"],
+            "(loop (drop (call $get (i32.const 0) (i32.const 8) (i32.const 0) (i32.const 0))) (br 0))"
+        ))
+        .code,
+        code::OUT_OF_FUEL
+    );
     // Work inside one instruction is metered too.
-    assert_eq!(failure(&contract(&[], "(loop (memory.fill (i32.const 0) (i32.const 0) (i32.const 65536)) (br 0))")).code, code::OUT_OF_FUEL);
+    assert_eq!(
+        failure(&contract(&[], "(loop (memory.fill (i32.const 0) (i32.const 0) (i32.const 65536)) (br 0))")).code,
+        code::OUT_OF_FUEL
+    );
 }
 
 #[test]
 fn exactly_enough_is_enough_and_one_less_is_not() {
     let vm = vm();
     let put = "(call $put (i32.const 0) (i32.const 8) (i32.const 0) (i32.const 100))";
-    for (imports, body) in [(&[][..], ""), (&["put"][..], put), (&[][..], "(loop (if (i32.eqz (local.get $len)) (then) (else (local.set $len (i32.sub (local.get $len) (i32.const 1))) (br 1))))")] {
+    for (imports, body) in [
+        (&[][..], ""),
+        (&["put"][..], put),
+        (
+            &[][..],
+            "(loop (if (i32.eqz (local.get $len)) (then) (else (local.set $len (i32.sub (local.get $len) (i32.const 1))) (br 1))))",
+        ),
+    ] {
         let module = vm.compile(&contract(imports, body)).unwrap();
         let at = |fuel| call(&vm, &module, "run", &[], fuel, MemoryHost::default()).unwrap().0;
         let needed = at(FUEL).fuel_used;
@@ -69,10 +87,19 @@ fn exactly_enough_is_enough_and_one_less_is_not() {
 
 #[test]
 fn endless_recursion_ends_the_same_everywhere() {
-    let direct = module(&[], "(func $f (param i32) (call $f (local.get 0))) (func (export \"vouch_call\") (param i32) (call $f (local.get 0)))");
+    let direct = module(
+        &[],
+        "(func $f (param i32) (call $f (local.get 0))) (func (export \"vouch_call\") (param i32) (call $f (local.get 0)))",
+    );
     let entry = module(&[], "(func $f (export \"vouch_call\") (param i32) (call $f (local.get 0)))");
-    let indirect = module(&[], "(type $t (func (param i32))) (table 1 funcref) (elem (i32.const 0) $f) (func $f (export \"vouch_call\") (param i32) (call_indirect (type $t) (local.get 0) (i32.const 0)))");
-    let mutual = module(&[], "(func $f (export \"vouch_call\") (param i32) (call $g (i64.const 1))) (func $g (param i64) (call $f (i32.const 0)))");
+    let indirect = module(
+        &[],
+        "(type $t (func (param i32))) (table 1 funcref) (elem (i32.const 0) $f) (func $f (export \"vouch_call\") (param i32) (call_indirect (type $t) (local.get 0) (i32.const 0)))",
+    );
+    let mutual = module(
+        &[],
+        "(func $f (export \"vouch_call\") (param i32) (call $g (i64.const 1))) (func $g (param i64) (call $f (i32.const 0)))",
+    );
     for code in [direct, entry, indirect, mutual] {
         let (outcome, _) = run(&code);
         assert_eq!(outcome.result.unwrap_err().code, code::STACK_LIMIT);
@@ -88,7 +115,11 @@ fn recursion_with_the_largest_frames_stays_below_the_native_limit() {
         let mut body = String::new();
         for pass in 0..2 {
             for i in 0..values {
-                let value = format!("(i64.mul (i64.add (local.get $x) (i64.const {})) (i64.xor (local.get $x) (i64.const {})))", i * 7 + 1, i * 13 + 5);
+                let value = format!(
+                    "(i64.mul (i64.add (local.get $x) (i64.const {})) (i64.xor (local.get $x) (i64.const {})))",
+                    i * 7 + 1,
+                    i * 13 + 5
+                );
                 body.push_str(&format!("(global.set $g (i64.add (global.get $g) {value}))"));
             }
             if pass == 0 {
@@ -101,8 +132,10 @@ fn recursion_with_the_largest_frames_stays_below_the_native_limit() {
         assert_eq!(failure(&module(&[], &definitions)).code, code::STACK_LIMIT, "{values} values");
     }
     // Many parameters and locals, all alive across the call.
-    let locals: String = (0..1000).map(|i| format!("(local.set {} (i64.add (local.get 0) (i64.const {i})))", i + 1)).collect();
-    let uses: String = (0..1000).map(|i| format!("(global.set $g (i64.add (global.get $g) (local.get {})))", i + 1)).collect();
+    let locals: String =
+        (0..1000).map(|i| format!("(local.set {} (i64.add (local.get 0) (i64.const {i})))", i + 1)).collect();
+    let uses: String =
+        (0..1000).map(|i| format!("(global.set $g (i64.add (global.get $g) (local.get {})))", i + 1)).collect();
     let definitions = format!(
         "(global $g (mut i64) (i64.const 0)) (func $f (param i64) (local {}) {locals} (call $f (local.get 1)) {uses}) (func (export \"vouch_call\") (param i32) (call $f (i64.const 3)))",
         "i64 ".repeat(1000)

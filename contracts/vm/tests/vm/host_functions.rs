@@ -3,7 +3,7 @@
 use vouch_types::{AccountId, SecretKey, encode, hash::domain_hash};
 use vouch_vm::code;
 
-use crate::common::{FUEL, MemoryHost, call, contract, context, failure, module, run, run_on, vm};
+use crate::common::{FUEL, MemoryHost, call, context, contract, failure, module, run, run_on, vm};
 
 /// A module with `data` at byte 0 and the entry's body.
 fn with_data(imports: &[&str], data: &[u8], body: &str) -> Vec<u8> {
@@ -14,7 +14,12 @@ fn with_data(imports: &[&str], data: &[u8], body: &str) -> Vec<u8> {
 #[test]
 fn input_carries_context_method_and_arguments() {
     let vm = vm();
-    let echo = vm.compile(&contract(&["input", "output"], "(call $input (i32.const 16)) (call $output (i32.const 16) (local.get $len))")).unwrap();
+    let echo = vm
+        .compile(&contract(
+            &["input", "output"],
+            "(call $input (i32.const 16)) (call $output (i32.const 16) (local.get $len))",
+        ))
+        .unwrap();
     let context = context();
     let (outcome, _) = call(&vm, &echo, "look", &[1, 2, 3], FUEL, MemoryHost::default()).unwrap();
     let expected = encode(&(
@@ -67,7 +72,10 @@ fn scan_pages_in_order() {
     let state = state.map(|(k, v)| (k.as_bytes().to_vec(), v.as_bytes().to_vec())).into();
     let host = MemoryHost { state, ..MemoryHost::default() };
     let scan = |after: &str, limit: u32| {
-        let body = format!("(call $output (i32.const 100) (i32.wrap_i64 (call $scan (i32.const 0) (i32.const 1) (i32.const 1) (i32.const {}) (i32.const {limit}) (i32.const 100) (i32.const 1000))))", after.len());
+        let body = format!(
+            "(call $output (i32.const 100) (i32.wrap_i64 (call $scan (i32.const 0) (i32.const 1) (i32.const 1) (i32.const {}) (i32.const {limit}) (i32.const 100) (i32.const 1000))))",
+            after.len()
+        );
         let code = with_data(&["scan", "output"], format!("p{after}").as_bytes(), &body);
         run_on(&code, "look", host.clone()).0.result
     };
@@ -79,7 +87,8 @@ fn scan_pages_in_order() {
     assert_eq!(scan("p3", 100).unwrap(), pairs(&[]));
     assert_eq!(scan("", 0).unwrap(), pairs(&[]));
     assert_eq!(scan("", 101).unwrap_err().code, code::HOST_LIMIT);
-    let large = MemoryHost { state: (0u8..17).map(|i| (vec![b'p', i], vec![0; 65536])).collect(), ..MemoryHost::default() };
+    let large =
+        MemoryHost { state: (0u8..17).map(|i| (vec![b'p', i], vec![0; 65536])).collect(), ..MemoryHost::default() };
     let body = "(drop (call $scan (i32.const 0) (i32.const 1) (i32.const 0) (i32.const 0) (i32.const 100) (i32.const 0) (i32.const 0)))";
     assert_eq!(run_on(&with_data(&["scan"], b"p", body), "look", large).0.result.unwrap_err().code, code::HOST_LIMIT);
 }
@@ -143,11 +152,20 @@ fn output_is_bounded_and_the_last_one_counts() {
 
 #[test]
 fn keys_and_values_are_bounded() {
-    let key = |len: u32| contract(&["put"], &format!("(call $put (i32.const 0) (i32.const {len}) (i32.const 0) (i32.const 1))"));
+    let key = |len: u32| {
+        contract(&["put"], &format!("(call $put (i32.const 0) (i32.const {len}) (i32.const 0) (i32.const 1))"))
+    };
     run(&key(256)).0.result.unwrap();
     assert_eq!(failure(&key(257)).code, code::HOST_LIMIT);
     assert_eq!(failure(&key(0)).code, code::HOST_LIMIT);
-    let value = |len: u32| contract(&["put"], &format!("(drop (memory.grow (i32.const 1))) (call $put (i32.const 0) (i32.const 1) (i32.const 0) (i32.const {len}))"));
+    let value = |len: u32| {
+        contract(
+            &["put"],
+            &format!(
+                "(drop (memory.grow (i32.const 1))) (call $put (i32.const 0) (i32.const 1) (i32.const 0) (i32.const {len}))"
+            ),
+        )
+    };
     run(&value(65536)).0.result.unwrap();
     assert_eq!(failure(&value(65537)).code, code::HOST_LIMIT);
     for name in ["get", "delete"] {
@@ -164,7 +182,8 @@ fn hash_and_verify_are_those_of_the_chain() {
     let (outcome, _) = run(&with_data(&["hash", "output"], b"tagdata", body));
     assert_eq!(outcome.result.unwrap(), domain_hash("tag", &[b"data"]).0);
     for tag in [&b""[..], b"a\0b", &[b't'; 65]] {
-        let body = format!("(call $hash (i32.const 0) (i32.const {}) (i32.const 0) (i32.const 1) (i32.const 100))", tag.len());
+        let body =
+            format!("(call $hash (i32.const 0) (i32.const {}) (i32.const 0) (i32.const 1) (i32.const 100))", tag.len());
         assert_eq!(failure(&with_data(&["hash"], tag, &body)).code, code::HOST_LIMIT);
     }
 
@@ -174,7 +193,10 @@ fn hash_and_verify_are_those_of_the_chain() {
         data.extend_from_slice(&secret.public().bytes);
         data.extend_from_slice(&secret.sign(b"message").0);
         data.extend_from_slice(message);
-        let body = format!("(i32.store8 (i32.const 200) (call $verify (i32.const 0) (i32.const 97) (i32.const {}) (i32.const 33))) (call $output (i32.const 200) (i32.const 1))", message.len());
+        let body = format!(
+            "(i32.store8 (i32.const 200) (call $verify (i32.const 0) (i32.const 97) (i32.const {}) (i32.const 33))) (call $output (i32.const 200) (i32.const 1))",
+            message.len()
+        );
         run(&with_data(&["verify", "output"], &data, &body)).0.result.unwrap()
     };
     assert_eq!(check(b"message", 1), [1]);
@@ -187,7 +209,9 @@ fn membership_names_member_and_role() {
     let members = [(AccountId([9; 32]), ("hub".to_owned(), "platform".to_owned()))].into();
     let host = MemoryHost { members, ..MemoryHost::default() };
     let body = "(local $n i64) (local.set $n (call $membership (i32.const 0) (i32.const 100) (i32.const 100))) (if (i64.lt_s (local.get $n) (i64.const 0)) (then (return))) (call $output (i32.const 100) (i32.wrap_i64 (local.get $n)))";
-    let ask = |account: [u8; 32]| run_on(&with_data(&["membership", "output"], &account, body), "look", host.clone()).0.result.unwrap();
+    let ask = |account: [u8; 32]| {
+        run_on(&with_data(&["membership", "output"], &account, body), "look", host.clone()).0.result.unwrap()
+    };
     assert_eq!(ask([9; 32]), encode(&("hub".to_owned(), "platform".to_owned())));
     assert_eq!(ask([8; 32]), b"");
 }
@@ -196,12 +220,16 @@ fn membership_names_member_and_role() {
 fn a_call_passes_bounds_down_and_pays_for_what_was_used() {
     let body = "(call $output (i32.const 100) (i32.wrap_i64 (call $call (i32.const 0) (i32.const 5) (i32.const 5) (i32.const 4) (i32.const 9) (i32.const 3) (i64.const 1000000000000) (i32.const 100) (i32.const 1000))))";
     let code = with_data(&["call", "output"], b"otherdeedabc", body);
-    let ask = |method: &str, callee| run_on(&code, method, MemoryHost { callee: Some(callee), ..MemoryHost::default() });
+    let ask =
+        |method: &str, callee| run_on(&code, method, MemoryHost { callee: Some(callee), ..MemoryHost::default() });
 
     let (cheap, host) = ask("run", (Ok(vec![1, 2]), 0));
     assert_eq!(cheap.result.unwrap(), encode(&Result::<Vec<u8>, (String, String)>::Ok(vec![1, 2])));
     let request = &host.requests[0];
-    assert_eq!((request.contract.as_str(), request.method.as_str(), &request.arguments[..]), ("other", "deed", &b"abc"[..]));
+    assert_eq!(
+        (request.contract.as_str(), request.method.as_str(), &request.arguments[..]),
+        ("other", "deed", &b"abc"[..])
+    );
     assert!(request.fuel < FUEL && request.fuel > FUEL / 2, "no more than is left");
     assert_eq!((request.read_only, request.depth), (false, 1));
 
@@ -275,7 +303,11 @@ fn places_outside_of_memory_fail_in_every_function() {
     }
     for (name, arguments) in cases {
         let call = format!("(call ${name} {arguments})");
-        let call = if ["get", "scan", "call", "membership", "verify"].contains(&name) { format!("(drop {call})") } else { call };
+        let call = if ["get", "scan", "call", "membership", "verify"].contains(&name) {
+            format!("(drop {call})")
+        } else {
+            call
+        };
         let body = format!("(i32.store8 (i32.const 3000) (i32.const 97)) {call}");
         let (outcome, _) = run_on(&contract(&[name], &body), "run", host.clone());
         let failed = outcome.result.expect_err(&call);

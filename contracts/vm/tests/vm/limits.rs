@@ -37,7 +37,8 @@ fn traps_have_fixed_texts() {
 fn segments_outside_of_memory_fail_the_call_not_the_node() {
     let data = module(&[], "(data (i32.const 65535) \"xy\") (func (export \"vouch_call\") (param i32))");
     assert_eq!(failure(&data).code, code::TRAP);
-    let elements = module(&[], "(table 1 funcref) (elem (i32.const 1) $f) (func $f (export \"vouch_call\") (param i32))");
+    let elements =
+        module(&[], "(table 1 funcref) (elem (i32.const 1) $f) (func $f (export \"vouch_call\") (param i32))");
     assert_eq!(failure(&elements).code, code::TRAP);
 }
 
@@ -77,7 +78,9 @@ fn nothing_of_one_call_is_seen_by_the_next() {
     let vm = vm();
     let dirty = vm.compile(&module(&[], &definitions)).unwrap();
     let clean = "(loop (local.set $len (i32.add (local.get $len) (i32.const 4096))) (if (i32.load (local.get $len)) (then (unreachable))) (br_if 0 (i32.lt_u (local.get $len) (i32.const 4000000))))";
-    let clean = vm.compile(&contract(&[], &format!("(drop (memory.grow (i32.const 63))) (local.set $len (i32.const 0)) {clean}"))).unwrap();
+    let clean = vm
+        .compile(&contract(&[], &format!("(drop (memory.grow (i32.const 63))) (local.set $len (i32.const 0)) {clean}")))
+        .unwrap();
     for _ in 0..200 {
         call(&vm, &dirty, "run", &[], FUEL, MemoryHost::default()).unwrap().0.result.unwrap();
         call(&vm, &clean, "run", &[], FUEL, MemoryHost::default()).unwrap().0.result.unwrap();
@@ -89,7 +92,9 @@ fn unknown_methods_large_arguments_and_deep_calls_are_refused() {
     let vm = vm();
     let module = vm.compile(&contract(&[], "")).unwrap();
     let host = MemoryHost::default;
-    let code = |method: &str, arguments: &[u8]| call(&vm, &module, method, arguments, FUEL, host()).unwrap().0.result.unwrap_err().code;
+    let code = |method: &str, arguments: &[u8]| {
+        call(&vm, &module, method, arguments, FUEL, host()).unwrap().0.result.unwrap_err().code
+    };
     assert_eq!(code("other", &[]), code::UNKNOWN_METHOD);
     assert_eq!(code("", &[]), code::UNKNOWN_METHOD);
     assert_eq!(code("run", &vec![0; (1 << 20) + 1]), code::BAD_ARGUMENTS);
@@ -122,7 +127,10 @@ fn queries_write_nothing() {
         let (outcome, _) = vm.call(&module, context, "run", &[], FUEL, MemoryHost::default()).unwrap();
         assert_eq!(outcome.result.unwrap_err().code, code::READ_ONLY);
     }
-    let read = contract(&["get", "scan"], "(drop (call $get (i32.const 0) (i32.const 1) (i32.const 0) (i32.const 0))) (drop (call $scan (i32.const 0) (i32.const 1) (i32.const 0) (i32.const 0) (i32.const 5) (i32.const 0) (i32.const 99)))");
+    let read = contract(
+        &["get", "scan"],
+        "(drop (call $get (i32.const 0) (i32.const 1) (i32.const 0) (i32.const 0))) (drop (call $scan (i32.const 0) (i32.const 1) (i32.const 0) (i32.const 0) (i32.const 5) (i32.const 0) (i32.const 99)))",
+    );
     run_on(&read, "look", MemoryHost::default()).0.result.unwrap();
 }
 
@@ -134,7 +142,10 @@ fn a_failing_host_stops_the_node() {
         ("get", "(drop (call $get (i32.const 0) (i32.const 5) (i32.const 0) (i32.const 0)))"),
         ("put", "(call $put (i32.const 0) (i32.const 5) (i32.const 0) (i32.const 1))"),
         ("delete", "(call $delete (i32.const 0) (i32.const 5))"),
-        ("scan", "(drop (call $scan (i32.const 0) (i32.const 5) (i32.const 0) (i32.const 0) (i32.const 1) (i32.const 0) (i32.const 0)))"),
+        (
+            "scan",
+            "(drop (call $scan (i32.const 0) (i32.const 5) (i32.const 0) (i32.const 0) (i32.const 1) (i32.const 0) (i32.const 0)))",
+        ),
     ] {
         let code = module(&[imports], &format!("{key} (func (export \"vouch_call\") (param i32) {body})"));
         let module = vm.compile(&code).unwrap();
@@ -146,7 +157,10 @@ fn a_failing_host_stops_the_node() {
 #[test]
 fn calls_on_many_threads_wait_for_room_and_agree() {
     let vm = vm();
-    let code = contract(&["output"], "(loop (local.set $len (i32.sub (local.get $len) (i32.const 1))) (br_if 0 (local.get $len))) (call $output (i32.const 0) (i32.const 4))");
+    let code = contract(
+        &["output"],
+        "(loop (local.set $len (i32.sub (local.get $len) (i32.const 1))) (br_if 0 (local.get $len))) (call $output (i32.const 0) (i32.const 4))",
+    );
     let module = vm.compile(&code).unwrap();
     let expected = call(&vm, &module, "run", &[1; 500], FUEL, MemoryHost::default()).unwrap();
     std::thread::scope(|scope| {
