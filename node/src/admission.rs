@@ -126,7 +126,10 @@ fn check(
             Some(reply) => drop(reply.send(checked.collect())),
             None => {
                 let good: Vec<PooledTransaction> = checked
-                    .filter_map(|c| c.inspect_err(|_| drop(stats.refused.fetch_add(1, Relaxed))).ok())
+                    .filter_map(|c| {
+                        stats.refused.fetch_add(u64::from(c.is_err()), Relaxed);
+                        c.ok()
+                    })
                     .collect();
                 if !good.is_empty() {
                     accept(good);

@@ -13,7 +13,7 @@ use vouch_ledger::{
 use vouch_net::NetHandle;
 use vouch_replica::{Refusal, ReplicaStatus};
 use vouch_types::{
-    Call, CodeHash, ContractName, Height, NodeId, PublicKey, Round, TransactionError, TxId, ValidatorSet,
+    Call, CodeHash, ContractName, Height, NodeId, Round, TransactionError, TxId, ValidatorSet,
     api::{
         BackupView, BlockSummary, ChainParams, Claim, Condition, ConditionState, ContractSummary, ContractView, Cursor,
         EvidenceView, FinalBlock, HexBytes, MemberNodeView, MemberView, NodeStatus, PeerView, QueryRequest, QueryView,
@@ -52,8 +52,6 @@ pub struct NodeBackend {
     pub clock: Clock,
     /// This node.
     pub node: NodeId,
-    /// Its network key.
-    pub network_key: PublicKey,
     /// Its chain's name.
     pub chain_name: String,
     /// The database.

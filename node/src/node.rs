@@ -112,7 +112,6 @@ async fn serve(config: NodeConfig, global: &GlobalArgs) -> Result<()> {
         failure,
         clock,
         node: consensus_key.node(),
-        network_key,
         chain_name: genesis.chain_name.clone(),
         store,
         home: config.home.clone(),

@@ -181,12 +181,7 @@ impl Runner {
 
     fn carry_out(&mut self, effect: Effect) {
         match effect {
-            Effect::Send { to, lane, bytes } => {
-                // A peer that is gone learns from its status message when it is back.
-                if let Err(reason) = self.outlets.net.send(&to, channel(lane), Bytes::from(bytes)) {
-                    tracing::debug!(peer = %to, %reason, "message not sent");
-                }
-            }
+            Effect::Send { to, lane, bytes } => self.send(&to, lane, Bytes::from(bytes)),
             Effect::Broadcast { lane, bytes, except } => self.broadcast(lane, bytes, except),
             Effect::SetTimer { timer, after_ms } => {
                 self.timers.insert(timer, Instant::now() + Duration::from_millis(after_ms));
@@ -209,6 +204,13 @@ impl Runner {
         }
     }
 
+    fn send(&self, to: &PublicKey, lane: Lane, bytes: Bytes) {
+        // A peer that is gone learns from its status message when it is back.
+        if let Err(reason) = self.outlets.net.send(to, channel(lane), bytes) {
+            tracing::debug!(peer = %to, %reason, "message not sent");
+        }
+    }
+
     fn broadcast(&self, lane: Lane, bytes: Vec<u8>, except: Option<PublicKey>) {
         let bytes = Bytes::from(bytes);
         match except {
@@ -216,7 +218,7 @@ impl Runner {
             Some(except) => {
                 for peer in self.outlets.net.peers() {
                     if peer.key != except && peer.connected_since.is_some() {
-                        drop(self.outlets.net.send(&peer.key, channel(lane), bytes.clone()));
+                        self.send(&peer.key, lane, bytes.clone());
                     }
                 }
             }

@@ -78,9 +78,9 @@ impl Executor {
         let checkpoint = session.overlay.checkpoint();
 
         let session = self.session.take().ok_or_else(|| FatalError::Host("no session".into()))?;
-        let (result, used, mut session) =
-            session.run_all(&tx.body().calls, limit.saturating_sub(TRANSACTION_BASE_FUEL))?;
-        let used = used.saturating_add(TRANSACTION_BASE_FUEL).min(limit);
+        let end = session.run_all(&tx.body().calls, limit.saturating_sub(TRANSACTION_BASE_FUEL))?;
+        let (result, mut session) = (end.result, end.session);
+        let used = end.fuel_used.saturating_add(TRANSACTION_BASE_FUEL).min(limit);
         let events = core::mem::take(&mut session.events);
         if self.fuel_used.saturating_add(used) > block_limit {
             session.overlay.roll_back(checkpoint);

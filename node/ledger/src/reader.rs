@@ -289,9 +289,9 @@ impl Reader {
         let mut session = Session::new(overlay, Arc::clone(&at.registry), moment, Arc::clone(&self.runtime));
         session.signers = vec![AccountId::ZERO];
         let fuel = at.registry.params.fuel_per_transaction_max;
-        let (result, fuel_used, _) = session.run_all(core::slice::from_ref(call), fuel)?;
-        let result = result.map_err(|(_, failure)| failure);
-        Ok(QueryOutcome { height: at.head.height, result, fuel_used })
+        let end = session.run_all(core::slice::from_ref(call), fuel)?;
+        let result = end.result.map_err(|(_, failure)| failure);
+        Ok(QueryOutcome { height: at.head.height, result, fuel_used: end.fuel_used })
     }
 }
 

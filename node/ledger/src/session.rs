@@ -17,8 +17,6 @@ use crate::{
     storage::StorageError,
 };
 
-/// Deepest nesting of calls between contracts.
-pub const CALL_DEPTH_MAX: u16 = 8;
 /// Most bytes of contract code, see also [`vouch_genesis`].
 pub const CODE_BYTES_MAX: usize = 512 << 10;
 
@@ -74,6 +72,8 @@ pub struct Session {
     /// Where and when.
     pub moment: Moment,
     runtime: Arc<Runtime>,
+    /// The contracts on the call stack.
+    active: Vec<ContractName>,
 }
 
 /// State of a session to go back to.
@@ -85,7 +85,30 @@ struct Mark {
 }
 
 /// A call's end, the fuel it used, and the session handed back.
-pub type Returned = (Result<Vec<u8>, CallFailure>, u64, Box<Session>);
+type Returned = (Result<Vec<u8>, CallFailure>, u64, Box<Session>);
+
+/// How a run of calls ended.
+#[derive(Debug)]
+pub struct RunEnd {
+    /// The last output, or which call failed, from 0, and why.
+    pub result: Result<Vec<u8>, (u16, CallFailure)>,
+    /// Fuel used, never more than was given.
+    pub fuel_used: u64,
+    /// The session, with the changes of a run that succeeded.
+    pub session: Box<Session>,
+}
+
+/// One call to be run.
+struct Plan<'a> {
+    contract: &'a ContractName,
+    method: &'a str,
+    arguments: &'a [u8],
+    caller: AccountId,
+    from: Option<ContractName>,
+    depth: u16,
+    read_only: bool,
+    fuel: u64,
+}
 
 fn failure(code: &str, message: impl Into<String>) -> CallFailure {
     CallFailure { code: code.into(), message: message.into() }
@@ -96,7 +119,7 @@ impl Session {
     /// Nothing written yet.
     #[must_use]
     pub fn new(overlay: Overlay, registry: Arc<Registry>, moment: Moment, runtime: Arc<Runtime>) -> Box<Self> {
-        Box::new(Self { overlay, registry, events: Vec::new(), signers: Vec::new(), moment, runtime })
+        Box::new(Self { overlay, registry, events: Vec::new(), signers: Vec::new(), moment, runtime, active: Vec::new() })
     }
 
     fn mark(&self) -> Mark {
@@ -113,83 +136,87 @@ impl Session {
         self.events.truncate(mark.events);
     }
 
-    /// Runs calls in order, all or none; returns the last output or which call failed and why, and the fuel used.
+    /// Runs calls in order, all or none.
     ///
     /// # Errors
     /// [`FatalError`]: the node must stop.
-    #[allow(clippy::type_complexity, reason = "the pieces are named where they are taken apart")]
-    pub fn run_all(
-        mut self: Box<Self>,
-        calls: &[vouch_types::Call],
-        fuel: u64,
-    ) -> Result<(Result<Vec<u8>, (u16, CallFailure)>, u64, Box<Self>), FatalError> {
+    pub fn run_all(mut self: Box<Self>, calls: &[vouch_types::Call], fuel: u64) -> Result<RunEnd, FatalError> {
         let mark = self.mark();
         let mut used: u64 = 0;
         let mut output = Vec::new();
         for (index, call) in calls.iter().enumerate() {
-            let index = u16::try_from(index).unwrap_or(u16::MAX);
-            let left = fuel.saturating_sub(used);
-            let caller = self.signers.first().copied().unwrap_or_default();
-            let (result, call_used, mut session) =
-                self.run(&call.contract, &call.method, &call.arguments, caller, None, 0, left)?;
-            used = used.saturating_add(call_used);
+            let plan = Plan {
+                contract: &call.contract,
+                method: &call.method,
+                arguments: &call.arguments,
+                caller: self.signers.first().copied().unwrap_or_default(),
+                from: None,
+                depth: 0,
+                read_only: self.moment.read_only,
+                fuel: fuel.saturating_sub(used),
+            };
+            let (result, call_used, mut session) = self.run(plan)?;
+            used = used.saturating_add(call_used).min(fuel);
             match result {
                 Ok(bytes) => output = bytes,
                 Err(reason) => {
                     session.roll_back(mark);
-                    return Ok((Err((index, reason)), used.min(fuel), session));
+                    let index = u16::try_from(index).unwrap_or(u16::MAX);
+                    return Ok(RunEnd { result: Err((index, reason)), fuel_used: used, session });
                 }
             }
             self = session;
         }
-        Ok((Ok(output), used.min(fuel), self))
+        Ok(RunEnd { result: Ok(output), fuel_used: used, session: self })
     }
 
     /// Runs one call; its changes stand when it succeeds and are undone when it fails.
-    #[allow(clippy::too_many_arguments, reason = "a call has this many parts, and only two callers")]
-    fn run(
-        mut self: Box<Self>,
-        contract: &ContractName,
-        method: &str,
-        arguments: &[u8],
-        caller: AccountId,
-        calling_contract: Option<ContractName>,
-        depth: u16,
-        fuel: u64,
-    ) -> Result<Returned, FatalError> {
+    fn run(mut self: Box<Self>, plan: Plan<'_>) -> Result<Returned, FatalError> {
         let mark = self.mark();
-        let (result, used, mut session) = if contract.as_str() == keys::SYSTEM {
-            if calling_contract.is_some() {
+        let (result, used, mut session) = if plan.contract.as_str() == keys::SYSTEM {
+            if plan.from.is_some() {
                 let reason = failure("contract.not_callable", "the kernel is called by transactions, not by contracts");
                 return Ok((Err(reason), 0, self));
             }
-            let (result, used) = kernel::call(&mut self, method, arguments, fuel)?;
+            let (result, used) = kernel::call(&mut self, plan.method, plan.arguments, plan.fuel)?;
             (result, used, self)
         } else {
-            let module = match self.module(contract)? {
-                Ok(module) => module,
-                Err(reason) => return Ok((Err(reason), 0, self)),
-            };
-            let context = CallContext {
-                contract: contract.clone(),
-                caller,
-                signers: self.signers.clone(),
-                calling_contract,
-                height: self.moment.height,
-                time: self.moment.time,
-                read_only: self.moment.read_only,
-                depth,
-            };
-            let runtime = Arc::clone(&self.runtime);
-            let frame = Frame { context: context.clone(), session: Some(self) };
-            let (outcome, frame) = runtime.vm.call(&module, context, method, arguments, fuel, frame)?;
-            let session = frame.session.ok_or_else(|| FatalError::Host("a call did not hand its session back".into()))?;
-            (outcome.result, outcome.fuel_used, session)
+            self.run_contract(plan)?
         };
         if result.is_err() {
             session.roll_back(mark);
         }
         Ok((result, used, session))
+    }
+
+    fn run_contract(mut self: Box<Self>, plan: Plan<'_>) -> Result<Returned, FatalError> {
+        if self.active.contains(plan.contract) {
+            // A contract that is called back in the middle of a call would see its own half-made changes.
+            let reason = failure("contract.reentrance", format!("contract {} is already being called", plan.contract));
+            return Ok((Err(reason), 0, self));
+        }
+        let module = match self.module(plan.contract)? {
+            Ok(module) => module,
+            Err(reason) => return Ok((Err(reason), 0, self)),
+        };
+        let context = CallContext {
+            contract: plan.contract.clone(),
+            caller: plan.caller,
+            signers: self.signers.clone(),
+            calling_contract: plan.from,
+            height: self.moment.height,
+            time: self.moment.time,
+            read_only: plan.read_only,
+            depth: plan.depth,
+        };
+        self.active.push(plan.contract.clone());
+        let runtime = Arc::clone(&self.runtime);
+        let frame = Frame { context: context.clone(), session: Some(self) };
+        let (outcome, frame) = runtime.vm.call(&module, context, plan.method, plan.arguments, plan.fuel, frame)?;
+        let mut session =
+            frame.session.ok_or_else(|| FatalError::Host("a call did not hand its session back".into()))?;
+        session.active.pop();
+        Ok((outcome.result, outcome.fuel_used, session))
     }
 
     fn module(&self, contract: &ContractName) -> Result<Result<Module<Frame>, CallFailure>, FatalError> {
@@ -290,29 +317,33 @@ impl Host for Frame {
 
     fn event(&mut self, name: &str, data: &[u8]) -> Result<(), HostError> {
         let contract = self.context.contract.clone();
-        self.session()?.events.push(Event { contract, name: name.into(), data: data.to_vec() });
+        let session = self.session()?;
+        let limits = session.runtime.vm.limits();
+        let bytes: usize = session.events.iter().map(|e| e.name.len() + e.data.len()).sum();
+        if session.events.len() >= limits.events_max as usize
+            || bytes.saturating_add(name.len()).saturating_add(data.len()) > limits.event_bytes_max
+        {
+            let message = "the transaction emits more events than one may".into();
+            return Err(HostError::Refused { code: vouch_vm::code::HOST_LIMIT, message });
+        }
+        session.events.push(Event { contract, name: name.into(), data: data.to_vec() });
         Ok(())
     }
 
     fn call(&mut self, request: CallRequest) -> Result<(Result<Vec<u8>, (String, String)>, u64), HostError> {
-        let depth = self.context.depth.saturating_add(1);
-        if depth >= CALL_DEPTH_MAX {
-            let message = format!("calls between contracts nest at most {CALL_DEPTH_MAX} deep");
-            return Ok((Err(("contract.call_depth".into(), message)), 0));
-        }
         let session =
             self.session.take().ok_or_else(|| HostError::Fatal("the session is with a nested call".into()))?;
-        let (result, used, session) = session
-            .run(
-                &request.contract,
-                &request.method,
-                &request.arguments,
-                self.context.caller,
-                Some(self.context.contract.clone()),
-                depth,
-                request.fuel,
-            )
-            .map_err(|e| HostError::Fatal(e.to_string()))?;
+        let plan = Plan {
+            contract: &request.contract,
+            method: &request.method,
+            arguments: &request.arguments,
+            caller: self.context.caller,
+            from: Some(self.context.contract.clone()),
+            depth: request.depth,
+            read_only: request.read_only,
+            fuel: request.fuel,
+        };
+        let (result, used, session) = session.run(plan).map_err(|e| HostError::Fatal(e.to_string()))?;
         self.session = Some(session);
         Ok((result.map_err(|f| (f.code, f.message)), used))
     }

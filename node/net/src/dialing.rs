@@ -53,10 +53,9 @@ impl Dialing {
         self.failures = 0;
     }
 
-    /// A new address: try it soon.
-    pub(crate) fn address_changed(&mut self, now: Instant) {
-        self.failures = 0;
-        self.due = Some(now);
+    /// A new address: as for a newly admitted peer.
+    pub(crate) fn address_changed(&mut self, limits: &NetLimits, now: Instant) {
+        *self = Self { busy: self.busy, ..Self::new(self.first, limits, now) };
     }
 
     /// A dial failed or a connection ended: dial again after a delay. `random` is uniform in `0..=u32::MAX`.

@@ -268,7 +268,7 @@ impl Driver {
                 && idle
                 && let Some(dialing) = self.dialing.get_mut(&key)
             {
-                dialing.address_changed(now);
+                dialing.address_changed(&self.shared.limits, now);
             }
             return;
         }

@@ -1,19 +1,34 @@
 //! When the next height begins: at the block interval under load, at the idle interval without, at once when others began.
 
+use vouch_types::Height;
+
 /// Where this node stands between two heights. All times are steady milliseconds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pace {
     running: bool,
     started_ms: u64,
     ended_ms: u64,
-    work_seen: bool,
+    work: Height,
+}
+
+/// What decides when a height is due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Demand {
+    /// The height that comes next.
+    pub next: Height,
+    /// Whether transactions wait for it.
+    pub transactions_wait: bool,
+    /// From start to start under load.
+    pub busy_ms: u64,
+    /// From end to start without.
+    pub idle_ms: u64,
 }
 
 impl Pace {
     /// Nothing runs yet.
     #[must_use]
     pub const fn new(now_ms: u64) -> Self {
-        Self { running: false, started_ms: now_ms, ended_ms: now_ms, work_seen: false }
+        Self { running: false, started_ms: now_ms, ended_ms: now_ms, work: Height::ZERO }
     }
 
     /// Whether consensus runs for the next height.
@@ -32,7 +47,6 @@ impl Pace {
     pub const fn height_started(&mut self, now_ms: u64) {
         self.running = true;
         self.started_ms = now_ms;
-        self.work_seen = false;
     }
 
     /// Consensus is done with its height.
@@ -41,24 +55,24 @@ impl Pace {
         self.ended_ms = now_ms;
     }
 
-    /// Another validator already works on the next height.
-    pub const fn work_seen(&mut self) {
-        self.work_seen = true;
+    /// Another validator already works on a height.
+    pub fn work_seen(&mut self, height: Height) {
+        self.work = self.work.max(height);
     }
 
     /// In how many milliseconds the next height begins; `None` while one runs.
     #[must_use]
-    pub const fn due(&self, now_ms: u64, busy_ms: u64, idle_ms: u64, transactions_wait: bool) -> Option<u64> {
+    pub fn due(&self, now_ms: u64, demand: Demand) -> Option<u64> {
         if self.running {
             return None;
         }
-        if self.work_seen {
+        if self.work >= demand.next {
             return Some(0);
         }
-        let at = if transactions_wait {
-            self.started_ms.saturating_add(busy_ms)
+        let at = if demand.transactions_wait {
+            self.started_ms.saturating_add(demand.busy_ms)
         } else {
-            self.ended_ms.saturating_add(idle_ms)
+            self.ended_ms.saturating_add(demand.idle_ms)
         };
         Some(at.saturating_sub(now_ms))
     }
@@ -68,18 +82,23 @@ impl Pace {
 mod tests {
     use super::*;
 
+    fn due(pace: &Pace, now_ms: u64, next: u64, transactions_wait: bool) -> Option<u64> {
+        pace.due(now_ms, Demand { next: Height(next), transactions_wait, busy_ms: 300, idle_ms: 10_000 })
+    }
+
     #[test]
     fn the_next_height_waits_for_work_or_time() {
         let mut pace = Pace::new(1_000);
-        assert_eq!(pace.due(1_000, 300, 10_000, false), Some(10_000));
-        assert_eq!(pace.due(1_100, 300, 10_000, true), Some(200));
-        assert_eq!(pace.due(5_000, 300, 10_000, true), Some(0));
+        assert_eq!(due(&pace, 1_000, 1, false), Some(10_000));
+        assert_eq!(due(&pace, 1_100, 1, true), Some(200));
+        assert_eq!(due(&pace, 5_000, 1, true), Some(0));
         pace.height_started(5_000);
-        assert_eq!(pace.due(5_000, 300, 10_000, true), None);
+        assert_eq!(due(&pace, 5_000, 1, true), None);
+        pace.work_seen(Height(1));
         pace.height_ended(5_050);
-        assert_eq!(pace.due(5_060, 300, 10_000, true), Some(240), "counted from start to start");
-        assert_eq!(pace.due(5_060, 300, 10_000, false), Some(9_990), "counted from the end");
-        pace.work_seen();
-        assert_eq!(pace.due(5_060, 300, 10_000, false), Some(0));
+        assert_eq!(due(&pace, 5_060, 2, true), Some(240), "counted from start to start; work on height 1 is past");
+        assert_eq!(due(&pace, 5_060, 2, false), Some(9_990), "counted from the end");
+        pace.work_seen(Height(2));
+        assert_eq!(due(&pace, 5_060, 2, false), Some(0));
     }
 }

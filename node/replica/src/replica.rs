@@ -24,7 +24,7 @@ use vouch_types::{
 use crate::{
     message::{Lane, Message, decode_block},
     log_writer::LogWriter,
-    pace::Pace,
+    pace::{Demand, Pace},
     status::ReplicaStatus,
     sync::Sync,
 };
@@ -387,8 +387,13 @@ impl Replica {
     /// Begins the next height when it is due, or sets the timer for when it will be.
     pub(crate) fn keep_pace(&mut self) -> Result<(), ReplicaError> {
         let params = &self.ledger.registry().params;
-        let (busy, idle) = (u64::from(params.block_interval_ms), u64::from(params.idle_interval_ms));
-        match self.pace.due(self.now.steady_ms, busy, idle, !self.mempool.is_empty()) {
+        let demand = Demand {
+            next: self.ledger.next_height(),
+            transactions_wait: !self.mempool.is_empty(),
+            busy_ms: params.block_interval_ms.into(),
+            idle_ms: params.idle_interval_ms.into(),
+        };
+        match self.pace.due(self.now.steady_ms, demand) {
             None => Ok(()),
             Some(0) => self.begin_height(),
             Some(after_ms) => {
@@ -450,9 +455,7 @@ impl Replica {
             if self.peers.len() > 1 {
                 self.broadcast(&Message::Consensus(message.clone()), Some(from));
             }
-            if message.height() == next {
-                self.pace.work_seen();
-            }
+            self.pace.work_seen(message.height());
             if let bft::ConsensusMessage::Proposal(proposal) = &message
                 && self.is_proposers(proposal)
             {
@@ -561,7 +564,7 @@ impl Replica {
     ) -> Result<(), ReplicaError> {
         let hash = proposal.block;
         self.wanted.remove(&hash);
-        self.pace.work_seen();
+        self.pace.work_seen(proposal.height);
         self.keep_pace()?;
         let drift = u64::from(self.ledger.registry().params.clock_drift_max_ms);
         let latest = TimestampMs(self.now.wall.0.saturating_add(drift));

@@ -38,7 +38,9 @@ async fn each_channel_keeps_its_order() {
     for node in &mut nodes[1..] {
         for (channel, size) in [(Channel::Consensus, 700), (Channel::Blocks, 300_000), (Channel::Transactions, 10_000)] {
             for expected in payloads(COUNT, size) {
-                assert_eq!(node.received(channel).await, (sender, expected));
+                let (from, bytes) = node.received(channel).await;
+                assert_eq!((from, number(&bytes)), (sender, number(&expected)), "{channel:?}");
+                assert!(bytes == expected);
             }
         }
         node.until("all are counted", |net| {
@@ -51,7 +53,7 @@ async fn each_channel_keeps_its_order() {
     let block = Bytes::from(vec![9; 8 << 20]);
     assert_eq!(nodes[0].net.broadcast(Channel::Blocks, &block).queued, 3);
     for node in &mut nodes[1..] {
-        assert_eq!(node.received(Channel::Blocks).await, (sender, block.clone()));
+        assert!(node.received(Channel::Blocks).await == (sender, block.clone()));
     }
     let written = |net: &vouch_net::NetHandle| {
         let out = *net.stats().channel(Channel::Consensus);
@@ -183,9 +185,11 @@ async fn a_peer_that_falls_silent_is_given_up() {
     small.connected(large.key()).await;
     large.connected(small.key()).await;
     cut.send(true).unwrap();
-    assert_eq!(small.disconnected(large.key()).await, DisconnectReason::PingTimeout);
-    assert_eq!(large.disconnected(small.key()).await, DisconnectReason::PingTimeout);
-    // Large finds its own way meanwhile; the same holds without the line.
+    let reasons = [small.disconnected(large.key()).await, large.disconnected(small.key()).await];
+    // Large finds its own way, past the line; small may hear from it before it has noticed itself.
+    assert!(reasons.contains(&DisconnectReason::PingTimeout), "{reasons:?}");
+    let expected = |r| matches!(r, &DisconnectReason::PingTimeout | &DisconnectReason::Replaced);
+    assert!(reasons.iter().all(expected), "{reasons:?}");
     small.connected(large.key()).await;
 }
 
@@ -268,5 +272,4 @@ async fn bad_configurations_are_named() {
     let mut limits = NetLimits::default();
     limits.blocks.inbox_bytes_max = 5;
     assert!(matches!(start("127.0.0.1:0", limits).await, Err(NetError::Limits(_))));
-    assert_eq!(number(&payloads(8, 10).last().unwrap()), 7);
 }

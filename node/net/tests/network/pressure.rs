@@ -30,7 +30,7 @@ async fn one_slow_reader_holds_nobody_else_up() {
         let outcome = nodes[0].net.broadcast(Channel::Blocks, &block);
         assert!(outcome.skipped.iter().all(|s| *s == (slow, SendError::QueueFull)), "{outcome:?}");
         full += outcome.skipped.len();
-        assert_eq!(nodes[2].received(Channel::Blocks).await.1, block);
+        assert!(nodes[2].received(Channel::Blocks).await.1 == block);
     }
     assert!(full >= 80, "the slow reader was only full {full} times");
     assert_eq!(nodes[0].net.stats().channel(Channel::Blocks).queue_full, full as u64);
@@ -146,7 +146,7 @@ async fn budgets_slow_a_peer_down_and_lose_nothing() {
     // 50 at once, 100 at 100 per second. Less time would mean that the budget does not hold; more means nothing.
     assert!(begun.elapsed() >= Duration::from_millis(950), "{:?}", begun.elapsed());
     for expected in payloads(15, 100 << 10) {
-        assert_eq!(nodes[1].received(Channel::Transactions).await.1, expected);
+        assert!(nodes[1].received(Channel::Transactions).await.1 == expected);
     }
     // 512 KiB at once, 988 KiB at 1 MiB per second.
     assert!(begun.elapsed() >= Duration::from_millis(850), "{:?}", begun.elapsed());
@@ -158,7 +158,7 @@ async fn budgets_slow_a_peer_down_and_lose_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn reconnecting_does_not_refill_a_budget() {
-    let mut limits = NetLimits { fallback_dial_delay_ms: 100, ..NetLimits::default() };
+    let mut limits = NetLimits::default();
     limits.consensus.inbound.frames_per_second = 20;
     limits.consensus.inbound.frames_burst = 20;
     let [a, b] = [seeds(2)[0], seeds(2)[1]];

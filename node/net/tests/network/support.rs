@@ -67,13 +67,18 @@ impl Node {
 
     /// Waits for the first event, among those not yet taken, that `pick` takes. Others stay for later.
     pub async fn wait<T>(&mut self, what: &str, mut pick: impl FnMut(Event) -> Result<T, Event>) -> T {
-        for _ in 0..self.seen.len() {
-            let event = self.seen.pop_front().unwrap();
+        let mut kept = VecDeque::new();
+        while let Some(event) = self.seen.pop_front() {
             match pick(event) {
-                Ok(taken) => return taken,
-                Err(event) => self.seen.push_back(event),
+                Ok(taken) => {
+                    kept.append(&mut self.seen);
+                    self.seen = kept;
+                    return taken;
+                }
+                Err(event) => kept.push_back(event),
             }
         }
+        self.seen = kept;
         within(what, async {
             loop {
                 match pick(self.events.recv().await.expect("the network runs")) {
