@@ -269,15 +269,34 @@ impl core_types::Context for Ctx {
         core_types::ValidatorSet::get_by_address(set, &Address(node)).expect("the proposer is a member of this set")
     }
 
-    fn new_proposal(&self, height: CoreHeight, round: CoreRound, value: BlockRef, valid_round: CoreRound, proposer: Address) -> Proposal {
+    fn new_proposal(
+        &self,
+        height: CoreHeight,
+        round: CoreRound,
+        value: BlockRef,
+        valid_round: CoreRound,
+        proposer: Address,
+    ) -> Proposal {
         Proposal { height, round, value, valid_round, proposer }
     }
 
-    fn new_prevote(&self, height: CoreHeight, round: CoreRound, value: NilOrVal<BlockHash>, validator: Address) -> Vote {
+    fn new_prevote(
+        &self,
+        height: CoreHeight,
+        round: CoreRound,
+        value: NilOrVal<BlockHash>,
+        validator: Address,
+    ) -> Vote {
         Vote { kind: VoteType::Prevote, height, round, value, validator }
     }
 
-    fn new_precommit(&self, height: CoreHeight, round: CoreRound, value: NilOrVal<BlockHash>, validator: Address) -> Vote {
+    fn new_precommit(
+        &self,
+        height: CoreHeight,
+        round: CoreRound,
+        value: NilOrVal<BlockHash>,
+        validator: Address,
+    ) -> Vote {
         Vote { kind: VoteType::Precommit, height, round, value, validator }
     }
 }

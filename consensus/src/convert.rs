@@ -2,7 +2,8 @@
 
 use malachitebft_core_consensus::{Input as CoreInput, ProposedValue};
 use malachitebft_core_types::{
-    self as core_types, NilOrVal, RoundCertificateType, SignedMessage, Timeout, TimeoutKind, Validity, ValueOrigin, VoteType,
+    self as core_types, NilOrVal, RoundCertificateType, SignedMessage, Timeout, TimeoutKind, Validity, ValueOrigin,
+    VoteType,
 };
 use vouch_types::{BlockHash, CommitCertificate, CommitSignature, Round, VoteKind};
 
@@ -12,7 +13,8 @@ use crate::{
     log::LogEntry,
     members::Members,
     message::{
-        PolkaCertificate, PolkaSignature, RoundCertificate, RoundCertificateKind, RoundSignature, SignedProposal, SignedVote,
+        PolkaCertificate, PolkaSignature, RoundCertificate, RoundCertificateKind, RoundSignature, SignedProposal,
+        SignedVote,
     },
     timers::TimerKind,
 };
@@ -164,7 +166,10 @@ pub(crate) fn round_certificate_out(certificate: &core_types::RoundCertificate<C
 }
 
 /// `None` as well when a signer is not in the set, which the core has ruled out.
-pub(crate) fn commit_out(certificate: &core_types::CommitCertificate<Ctx>, members: &Members) -> Option<CommitCertificate> {
+pub(crate) fn commit_out(
+    certificate: &core_types::CommitCertificate<Ctx>,
+    members: &Members,
+) -> Option<CommitCertificate> {
     let mut signatures = Vec::with_capacity(certificate.commit_signatures.len());
     for entry in &certificate.commit_signatures {
         let validator = members.position(&entry.address.0)?;
@@ -180,7 +185,10 @@ pub(crate) fn commit_out(certificate: &core_types::CommitCertificate<Ctx>, membe
 }
 
 /// `None` when a signer is not in the set.
-pub(crate) fn commit_in(certificate: &CommitCertificate, members: &Members) -> Option<core_types::ExtendedCommitCertificate<Ctx>> {
+pub(crate) fn commit_in(
+    certificate: &CommitCertificate,
+    members: &Members,
+) -> Option<core_types::ExtendedCommitCertificate<Ctx>> {
     let mut commit_signatures = Vec::with_capacity(certificate.signatures.len());
     for entry in &certificate.signatures {
         let member = members.list().get(usize::from(entry.validator))?;
@@ -235,7 +243,10 @@ pub(crate) fn entry_out(height: CoreHeight, input: &CoreInput<Ctx>) -> Option<Lo
             valid: value.validity.is_valid(),
             synced: origin.is_sync(),
         }),
-        CoreInput::StartHeight(..) | CoreInput::RoundCertificate(_) | CoreInput::Propose(_) | CoreInput::SyncValueResponse(_) => None,
+        CoreInput::StartHeight(..)
+        | CoreInput::RoundCertificate(_)
+        | CoreInput::Propose(_)
+        | CoreInput::SyncValueResponse(_) => None,
     }
 }
 

@@ -4,8 +4,8 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use bytes::Bytes;
 use malachitebft_core_consensus::{
-    Error as CoreError, Input as CoreInput, LocallyProposedValue, MisbehaviorEvidence, Params, PeerId, RecordKind, State,
-    ValuePayload, process,
+    Error as CoreError, Input as CoreInput, LocallyProposedValue, MisbehaviorEvidence, Params, PeerId, RecordKind,
+    State, ValuePayload, process,
 };
 use malachitebft_core_types::{self as core_types, ValueResponse, VoteExtensionPolicy};
 use vouch_types::{BlockHash, ChainId, CommitCertificate, Height, NodeId, Round, SecretKey, ValidatorSet};
@@ -20,7 +20,7 @@ use crate::{
     message::ConsensusMessage,
     shell::Shell,
     status::{ConsensusStatus, Step, ValidatorStatus},
-    timers::{TimerId, Timeouts},
+    timers::{Timeouts, TimerId},
     waiting::Waiting,
 };
 

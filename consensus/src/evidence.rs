@@ -94,11 +94,8 @@ impl Evidence {
             return Err(EvidenceError::NoContradiction);
         }
         let signer = self.validator();
-        let member = set
-            .members()
-            .iter()
-            .find(|member| member.key.node() == signer)
-            .ok_or(EvidenceError::UnknownValidator)?;
+        let member =
+            set.members().iter().find(|member| member.key.node() == signer).ok_or(EvidenceError::UnknownValidator)?;
         for (digest, signature) in digests.iter().zip(&signatures) {
             member.key.verify(digest.as_bytes(), signature).map_err(|_| EvidenceError::Signature)?;
         }

@@ -49,4 +49,4 @@ pub use message::{
 };
 pub use relay::RelayFilter;
 pub use status::{ConsensusStatus, Step, ValidatorStatus};
-pub use timers::{TimerId, TimerKind, Timeouts};
+pub use timers::{Timeouts, TimerId, TimerKind};

@@ -233,7 +233,9 @@ fn is_cut_short(tail: &[u8]) -> bool {
 /// Space the file system had reserved but not written reads as zeros: to the end, or over a sector.
 fn has_hole(tail: &[u8]) -> bool {
     const SECTOR_BYTES: usize = 512;
-    tail.ends_with(&[0; 8]) || tail.iter().all(|b| *b == 0) || tail.windows(SECTOR_BYTES).any(|w| w.iter().all(|b| *b == 0))
+    tail.ends_with(&[0; 8])
+        || tail.iter().all(|b| *b == 0)
+        || tail.windows(SECTOR_BYTES).any(|w| w.iter().all(|b| *b == 0))
 }
 
 impl Iterator for LogReader<'_> {

@@ -25,11 +25,8 @@ impl Members {
     /// Checks the set and names its members.
     pub(crate) fn new(set: ValidatorSet) -> Result<Self, ValidatorSetError> {
         set.validate()?;
-        let list: Vec<Member> = set
-            .members()
-            .iter()
-            .map(|v| Member { node: v.key.node(), key: v.key, power: v.power.0 })
-            .collect();
+        let list: Vec<Member> =
+            set.members().iter().map(|v| Member { node: v.key.node(), key: v.key, power: v.power.0 }).collect();
         let positions = list.iter().zip(0u16..).map(|(member, at)| (member.node, at)).collect();
         let total = set.total_power().0;
         Ok(Self { set, list, positions, total })

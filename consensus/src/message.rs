@@ -3,8 +3,8 @@
 //! A decoded message is only well-formed. Who signed it, and whether the signature holds, is judged by the driver.
 
 use vouch_types::{
-    BlockHash, ChainId, CodecError, Hash32, Height, NodeId, ProposalStatement, Round, Signature, VoteKind, VoteStatement,
-    codec, hash::domain_hash, validators::VALIDATORS_MAX,
+    BlockHash, ChainId, CodecError, Hash32, Height, NodeId, ProposalStatement, Round, Signature, VoteKind,
+    VoteStatement, codec, hash::domain_hash, validators::VALIDATORS_MAX,
 };
 use wincode::{SchemaRead, SchemaWrite};
 
@@ -226,9 +226,7 @@ impl ConsensusMessage {
     /// # Errors
     /// [`MessageError`]; every accepted message encodes to the same bytes again.
     pub fn decode(bytes: &[u8]) -> Result<Self, MessageError> {
-        let (version, body) = bytes
-            .split_first()
-            .ok_or(CodecError::Malformed { what: "consensus message" })?;
+        let (version, body) = bytes.split_first().ok_or(CodecError::Malformed { what: "consensus message" })?;
         if *version != MESSAGE_VERSION {
             return Err(MessageError::Version(*version));
         }
@@ -315,9 +313,5 @@ impl ConsensusMessage {
 
 fn ascending<T>(entries: &[T], node: impl Fn(&T) -> NodeId) -> Result<(), MessageError> {
     let in_order = entries.is_sorted_by(|a, b| node(a) < node(b));
-    if in_order && (1..=VALIDATORS_MAX).contains(&entries.len()) {
-        Ok(())
-    } else {
-        Err(MessageError::Signers)
-    }
+    if in_order && (1..=VALIDATORS_MAX).contains(&entries.len()) { Ok(()) } else { Err(MessageError::Signers) }
 }

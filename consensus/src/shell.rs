@@ -99,7 +99,12 @@ impl Shell {
     }
 
     /// Forgets the height before and takes up the next, with the log to go on with.
-    pub(crate) fn begin(&mut self, height: Height, members: Arc<Members>, log: &RecoveredLog) -> Result<(), SafetyFault> {
+    pub(crate) fn begin(
+        &mut self,
+        height: Height,
+        members: Arc<Members>,
+        log: &RecoveredLog,
+    ) -> Result<(), SafetyFault> {
         self.height = height;
         self.round = Round::ZERO;
         self.voting = self.secret.is_some() && members.position(&self.node).is_some();
@@ -285,7 +290,11 @@ impl Shell {
                 let round = self.some(convert::round_out(round), "a proposal without a round")?;
                 let valid_round = convert::round_out(valid_round);
                 let effect = Effect::RestreamBlock { height: height.0, round, valid_round, block };
-                if self.replay.is_some() { self.send_later(false, effect) } else { self.push(effect) }
+                if self.replay.is_some() {
+                    self.send_later(false, effect)
+                } else {
+                    self.push(effect)
+                }
                 Ok(r.resume_with(()))
             }
             CoreEffect::WalAppend(height, input, r) => {
@@ -335,7 +344,8 @@ impl Shell {
             // The driver verifies before it hands a certificate over, so the core has nothing to reject.
             CoreEffect::CertRejectedSyncValue(_, _, _, r) => Ok(r.resume_with(())),
             CoreEffect::Decide(certificate, _, r) => {
-                let certificate = self.some(convert::commit_out(&certificate, &self.members), "a decision by strangers")?;
+                let certificate =
+                    self.some(convert::commit_out(&certificate, &self.members), "a decision by strangers")?;
                 self.decided = Some(certificate.block);
                 self.push(Effect::Decide(certificate));
                 Ok(r.resume_with(()))
@@ -425,7 +435,9 @@ impl Shell {
         let message = match message {
             LivenessMsg::Vote(vote) => convert::vote_out(&vote.message, vote.signature).map(ConsensusMessage::Vote),
             LivenessMsg::PolkaCertificate(polka) => convert::polka_out(polka).map(ConsensusMessage::Polka),
-            LivenessMsg::SkipRoundCertificate(round) => convert::round_certificate_out(round).map(ConsensusMessage::Round),
+            LivenessMsg::SkipRoundCertificate(round) => {
+                convert::round_certificate_out(round).map(ConsensusMessage::Round)
+            }
         };
         let message = self.some(message, "a certificate without a round")?;
         self.broadcast(message);

@@ -91,7 +91,11 @@ impl Verifier {
         if enough { Ok(()) } else { Err(PeerCertificateError::Power) }
     }
 
-    fn power_of(&mut self, members: &Members, votes: impl Iterator<Item = SignedVote>) -> Result<u64, PeerCertificateError> {
+    fn power_of(
+        &mut self,
+        members: &Members,
+        votes: impl Iterator<Item = SignedVote>,
+    ) -> Result<u64, PeerCertificateError> {
         let mut power: u64 = 0;
         for vote in votes {
             let member = members.get(&vote.validator).ok_or(PeerCertificateError::UnknownValidator)?;
@@ -104,7 +108,11 @@ impl Verifier {
     }
 
     /// [`CommitCertificate::verify`], without the arithmetic for signatures that verified before.
-    pub(crate) fn commit(&mut self, members: &Members, certificate: &CommitCertificate) -> Result<(), CertificateError> {
+    pub(crate) fn commit(
+        &mut self,
+        members: &Members,
+        certificate: &CommitCertificate,
+    ) -> Result<(), CertificateError> {
         let digest = certificate.statement(self.chain).digest();
         let all_known = certificate.signatures.iter().all(|entry| {
             members

@@ -1,8 +1,9 @@
 //! Anything a peer can send: no panic, no fault, no effect of strangers.
 
 use vouch_consensus::{
-    ConsensusMessage, Driver, DriverConfig, Effect, Evidence, Input, MESSAGE_BYTES_MAX, PolkaCertificate, PolkaSignature,
-    RecoveredLog, RoundCertificate, RoundCertificateKind, RoundSignature, SignedProposal, SignedVote, Timeouts,
+    ConsensusMessage, Driver, DriverConfig, Effect, Evidence, Input, MESSAGE_BYTES_MAX, PolkaCertificate,
+    PolkaSignature, RecoveredLog, RoundCertificate, RoundCertificateKind, RoundSignature, SignedProposal, SignedVote,
+    Timeouts,
 };
 use vouch_types::{BlockHash, Height, NodeId, Round, Signature, VoteKind};
 

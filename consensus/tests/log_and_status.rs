@@ -1,8 +1,8 @@
 //! Message shapes, waits, relay.
 
 use vouch_consensus::{
-    ConsensusMessage, MessageError, PolkaCertificate, PolkaSignature, RelayFilter, RoundCertificate, RoundCertificateKind,
-    RoundSignature, SignedProposal, SignedVote, TimerKind, Timeouts,
+    ConsensusMessage, MessageError, PolkaCertificate, PolkaSignature, RelayFilter, RoundCertificate,
+    RoundCertificateKind, RoundSignature, SignedProposal, SignedVote, Timeouts, TimerKind,
 };
 use vouch_types::{BlockHash, Height, NodeId, Round, Signature, VoteKind};
 
@@ -34,7 +34,12 @@ fn a_vote_has_these_bytes() {
 fn shapes_are_checked() {
     let signer = |n: u8| PolkaSignature { validator: NodeId([n; 32]), signature: Signature([0; 64]) };
     let polka = |signatures| {
-        ConsensusMessage::Polka(PolkaCertificate { height: Height(1), round: Round(0), block: BlockHash::ZERO, signatures })
+        ConsensusMessage::Polka(PolkaCertificate {
+            height: Height(1),
+            round: Round(0),
+            block: BlockHash::ZERO,
+            signatures,
+        })
     };
     let proposal = |round, valid_round| {
         ConsensusMessage::Proposal(SignedProposal {

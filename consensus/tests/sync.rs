@@ -1,6 +1,6 @@
 //! Nodes that come late catch up by certificate.
 
-use vouch_consensus::{Driver, DriverConfig, Effect, Input, LogEntry, RecoveredLog, TimerKind, Timeouts};
+use vouch_consensus::{Driver, DriverConfig, Effect, Input, LogEntry, RecoveredLog, Timeouts, TimerKind};
 use vouch_types::{BlockHash, CertificateError, CommitCertificate, CommitSignature, Height, Round};
 
 use crate::network::{CHAIN, Kind, Network, secret, validator_set};
@@ -84,11 +84,12 @@ fn a_worthless_certificate_is_rejected_and_changes_nothing() {
     let mut fresh = Network::new(53, 4, 0);
     fresh.step();
     let driver = fresh.nodes[0].driver.as_mut().unwrap();
-    let mut reject = |certificate: CommitCertificate| match driver.step(Input::CertificateReceived(certificate)).unwrap()[..] {
-        [Effect::RejectCertificate { height: Height(1), error }] => Some(error),
-        [] => None,
-        ref other => panic!("{other:?}"),
-    };
+    let mut reject =
+        |certificate: CommitCertificate| match driver.step(Input::CertificateReceived(certificate)).unwrap()[..] {
+            [Effect::RejectCertificate { height: Height(1), error }] => Some(error),
+            [] => None,
+            ref other => panic!("{other:?}"),
+        };
     assert_eq!(reject(good), None, "another height is ignored");
     let first = network.nodes[0].disk.chain[0].clone();
     let other_block = CommitCertificate { block: BlockHash([1; 32]), ..first.clone() };

@@ -114,11 +114,7 @@ impl<'a> Seen<'a> {
         if key.is_weak() {
             return Err(GenesisError::WeakKey { path: path(), key: *key });
         }
-        if self.keys.insert(*key) {
-            Ok(())
-        } else {
-            Err(GenesisError::DuplicateKey { path: path(), key: *key })
-        }
+        if self.keys.insert(*key) { Ok(()) } else { Err(GenesisError::DuplicateKey { path: path(), key: *key }) }
     }
 }
 

@@ -139,10 +139,7 @@ fn check(
     }
 }
 
-fn finish(
-    slot: Slot,
-    verdicts: &mut [Option<Result<vouch_types::VerifiedTransaction, TransactionError>>],
-) -> Checked {
+fn finish(slot: Slot, verdicts: &mut [Option<Result<vouch_types::VerifiedTransaction, TransactionError>>]) -> Checked {
     match slot {
         Slot::Refused(reason) => Err(reason),
         Slot::Pending(position, leaf) => {
@@ -168,4 +165,3 @@ impl Memory {
         !self.old.contains(&leaf) && self.young.insert(leaf)
     }
 }
-

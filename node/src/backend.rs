@@ -157,13 +157,9 @@ impl NodeBackend {
         }
         let now_ms = self.clock.now().steady_ms;
         match replica {
-            Some(replica) => condition::judge(Facts {
-                replica,
-                registry: &at.registry,
-                node: self.node,
-                now_ms,
-                uptime_ms: now_ms,
-            }),
+            Some(replica) => {
+                condition::judge(Facts { replica, registry: &at.registry, node: self.node, now_ms, uptime_ms: now_ms })
+            }
             None => Condition {
                 state: ConditionState::Stalled,
                 code: "stall.busy".into(),
@@ -313,7 +309,9 @@ impl Backend for NodeBackend {
             }
             Some(None) => Err(ApiError::new("block.pruned", "the block is no longer kept here")),
             None => match self.transaction(id).await? {
-                TransactionStatus::Pending { .. } => Err(ApiError::new("tx.not_final", format!("{id} waits for a block"))),
+                TransactionStatus::Pending { .. } => {
+                    Err(ApiError::new("tx.not_final", format!("{id} waits for a block")))
+                }
                 _ => Err(ApiError::new("tx.unknown", format!("{id} is not known here"))),
             },
         }
@@ -331,7 +329,9 @@ impl Backend for NodeBackend {
                 Ok(reader.block(height)?.map(|block| views::final_block(&block, reader, &at, &abis)))
             })
             .await?;
-        block.map(Arc::new).ok_or_else(|| ApiError::new("block.pruned", format!("block {height} is no longer kept here")))
+        block
+            .map(Arc::new)
+            .ok_or_else(|| ApiError::new("block.pruned", format!("block {height} is no longer kept here")))
     }
 
     async fn blocks(&self, before: Option<Height>, limit: u32) -> Result<Vec<BlockSummary>, ApiError> {
@@ -362,7 +362,8 @@ impl Backend for NodeBackend {
         let arguments = match request.body.encoded {
             Some(bytes) => bytes.0,
             None => abi.encode_arguments(&request.method, &request.body.arguments).map_err(|e| {
-                let code = if abi.method(&request.method).is_none() { "query.unknown_method" } else { "query.bad_arguments" };
+                let code =
+                    if abi.method(&request.method).is_none() { "query.unknown_method" } else { "query.bad_arguments" };
                 ApiError::new(code, e.to_string()).at("arguments")
             })?,
         };
@@ -437,7 +438,8 @@ impl Backend for NodeBackend {
             return Err(ApiError::new("block.unknown", format!("there is no height {height} yet")));
         }
         let set = self.read(move |reader| reader.validators_at(height)).await?;
-        let set = set.ok_or_else(|| ApiError::new("block.pruned", format!("height {height} is no longer kept here")))?;
+        let set =
+            set.ok_or_else(|| ApiError::new("block.pruned", format!("height {height} is no longer kept here")))?;
         Ok(validators_view(&at, height, &set))
     }
 

@@ -113,7 +113,13 @@ pub fn verify(folder: &Path) -> Result<Manifest> {
     let manifest: Manifest = serde_json::from_str(&text).with_context(|| format!("in {}", path.display()))?;
     let found = check_data(folder, manifest.chain)?;
     if found != manifest {
-        bail!("the backup holds height {} with state {}, its manifest says {} with {}", found.height, found.state_root, manifest.height, manifest.state_root);
+        bail!(
+            "the backup holds height {} with state {}, its manifest says {} with {}",
+            found.height,
+            found.state_root,
+            manifest.height,
+            manifest.state_root
+        );
     }
     Ok(manifest)
 }

@@ -37,7 +37,8 @@ struct Words {
 /// Judges.
 #[must_use]
 pub fn judge(facts: Facts<'_>) -> Condition {
-    let running_ms = if facts.replica.running { facts.now_ms.saturating_sub(facts.replica.running_since_ms) } else { 0 };
+    let running_ms =
+        if facts.replica.running { facts.now_ms.saturating_sub(facts.replica.running_since_ms) } else { 0 };
     let behind = facts.replica.best_peer_height.0.saturating_sub(facts.replica.height.0);
     if behind > 3 {
         return syncing(facts, behind);
@@ -93,7 +94,9 @@ fn stalled(facts: Facts<'_>, status: &ConsensusStatus, since_ms: u64) -> Conditi
         let (have, need) = (reachable_power, status.power_needed);
         let words = Words {
             reason: [
-                format!("No block for {seconds} s: validators {list} cannot be reached, so power {have} of the {need} needed is left."),
+                format!(
+                    "No block for {seconds} s: validators {list} cannot be reached, so power {have} of the {need} needed is left."
+                ),
                 format!("已 {seconds} 秒未出块：无法连接验证者 {list}，当前可用权重 {have}，至少需要 {need}。"),
             ],
             mend: [
@@ -111,11 +114,15 @@ fn stalled(facts: Facts<'_>, status: &ConsensusStatus, since_ms: u64) -> Conditi
     let (height, round) = (status.height, status.round);
     let words = Words {
         reason: [
-            format!("No block for {seconds} s: height {height} is in round {round}; no vote came from {list} though they are connected."),
+            format!(
+                "No block for {seconds} s: height {height} is in round {round}; no vote came from {list} though they are connected."
+            ),
             format!("已 {seconds} 秒未出块：高度 {height} 第 {round} 轮，{list} 虽已连接但未投票。"),
         ],
         mend: [
-            format!("Look at the logs of {list}: a full disk, a wrong clock or an overloaded machine are the usual reasons."),
+            format!(
+                "Look at the logs of {list}: a full disk, a wrong clock or an overloaded machine are the usual reasons."
+            ),
             format!("请查看 {list} 的日志：常见原因为磁盘已满、时钟错误或机器过载。"),
         ],
     };

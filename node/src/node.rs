@@ -73,12 +73,8 @@ async fn serve(config: NodeConfig, global: &GlobalArgs) -> Result<()> {
         .map_err(|e| anyhow::anyhow!("{}: {e}", e.code()))
         .context("cannot open the chain")?;
     let chain = replica.chain();
-    let net_config = NetConfig {
-        secret: network,
-        listen: config.network_listen.to_string(),
-        chain,
-        limits: NetLimits::default(),
-    };
+    let net_config =
+        NetConfig { secret: network, listen: config.network_listen.to_string(), chain, limits: NetLimits::default() };
     let (net, events) = vouch_net::start(net_config).await.context("cannot start the network")?;
     let reader = replica.ledger().reader().clone();
     let (head_sender, head) = watch::channel(reader.published().head.height);
@@ -148,11 +144,7 @@ async fn serve(config: NodeConfig, global: &GlobalArgs) -> Result<()> {
 
 type ReplicaEnd = tokio::sync::oneshot::Receiver<Result<(), String>>;
 
-fn start_replica(
-    runner: Runner,
-    requests: mpsc::Receiver<Request>,
-    events: vouch_net::Events,
-) -> Result<ReplicaEnd> {
+fn start_replica(runner: Runner, requests: mpsc::Receiver<Request>, events: vouch_net::Events) -> Result<ReplicaEnd> {
     let (end, ended) = tokio::sync::oneshot::channel();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("replica's runtime")?;
     std::thread::Builder::new()
@@ -208,12 +200,7 @@ fn api_config(config: &NodeConfig) -> Result<ApiConfig> {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => None,
         Err(e) => return Err(e).with_context(|| format!("cannot read {}", token_path.display())),
     };
-    Ok(ApiConfig {
-        listen: config.api_listen,
-        transport,
-        limits: Limits { rate, ..Limits::default() },
-        admin_token,
-    })
+    Ok(ApiConfig { listen: config.api_listen, transport, limits: Limits { rate, ..Limits::default() }, admin_token })
 }
 
 /// Ctrl-C or SIGTERM.

@@ -110,8 +110,11 @@ fn named_home(global: &GlobalArgs) -> Result<PathBuf> {
 }
 
 fn start_log(as_json: bool) {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("VOUCH_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    let filter = tracing_subscriber::EnvFilter::try_from_env("VOUCH_LOG").unwrap_or_else(|_| {
+        tracing_subscriber::EnvFilter::new(
+            "info,arc_malachitebft_core_consensus=warn,arc_malachitebft_core_driver=warn",
+        )
+    });
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     if as_json {
         log.json().init();
@@ -125,7 +128,8 @@ fn init(args: &InitArgs, global: &GlobalArgs) -> Result<ExitCode> {
     config.network.listen.clone_from(&args.network);
     config.api.listen.clone_from(&args.api);
     NodeConfig::check(&args.dir, config.clone())?;
-    let genesis = args.genesis.as_deref().map(|path| Ok::<_, anyhow::Error>((path, node::read_genesis(path)?))).transpose()?;
+    let genesis =
+        args.genesis.as_deref().map(|path| Ok::<_, anyhow::Error>((path, node::read_genesis(path)?))).transpose()?;
     let keys = home::create(&args.dir, &config, &args.names)?;
     if let Some((path, document)) = genesis {
         let target = args.dir.join(&config.genesis);
@@ -169,7 +173,9 @@ fn backups(command: BackupCommand, global: &GlobalArgs) -> Result<ExitCode> {
                 vec![format!("{}  height {}  {} bytes, checked", view.path, view.height, view.bytes)]
             })?;
         }
-        BackupCommand::Verify { dir } => show_manifest(&backup::verify(&dir)?, "is complete and matches its proof", global)?,
+        BackupCommand::Verify { dir } => {
+            show_manifest(&backup::verify(&dir)?, "is complete and matches its proof", global)?
+        }
         BackupCommand::Restore { dir } => {
             let config = NodeConfig::load(&named_home(global)?)?;
             show_manifest(&backup::restore(&dir, &config.storage)?, "is restored; start the node", global)?;

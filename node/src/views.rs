@@ -68,15 +68,9 @@ pub fn summary(block: &StoredBlock, registry: &Registry) -> BlockSummary {
 /// A block with everything in it.
 pub fn final_block(block: &StoredBlock, reader: &Reader, at: &Published, abis: &Abis) -> FinalBlock {
     let summary = summary(block, &at.registry);
-    let transactions = (0..block.transactions.len())
-        .filter_map(|index| transaction(block, index, reader, at, abis))
-        .collect();
-    FinalBlock {
-        summary,
-        header: block.header.clone(),
-        certificate: block.certificate.clone(),
-        transactions,
-    }
+    let transactions =
+        (0..block.transactions.len()).filter_map(|index| transaction(block, index, reader, at, abis)).collect();
+    FinalBlock { summary, header: block.header.clone(), certificate: block.certificate.clone(), transactions }
 }
 
 /// One transaction of a block.

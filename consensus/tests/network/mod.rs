@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 pub use node::{Kind, Node};
 pub use rng::Rng;
 use vouch_consensus::{
-    ConsensusMessage, Effect, Evidence, Input, RecoveredLog, SafetyFault, SignedProposal, SignedVote, TimerId, Timeouts,
+    ConsensusMessage, Effect, Evidence, Input, RecoveredLog, SafetyFault, SignedProposal, SignedVote, Timeouts, TimerId,
 };
 use vouch_types::{
     BlockHash, ChainId, CommitCertificate, Hash32, Height, NodeId, Power, Round, SecretKey, Validator, ValidatorSet,
@@ -417,7 +417,9 @@ impl Network {
 
     fn receive(&mut self, index: usize, message: ConsensusMessage) {
         // A liar's driver is an honest one; it would stop on meeting its lies in a certificate.
-        if self.nodes[index].kind == Kind::Equivocator && message.signer().is_none_or(|node| node == self.nodes[index].id) {
+        if self.nodes[index].kind == Kind::Equivocator
+            && message.signer().is_none_or(|node| node == self.nodes[index].id)
+        {
             return;
         }
         if self.relay {

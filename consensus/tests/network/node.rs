@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use vouch_consensus::{
-    ConsensusMessage, Driver, DriverConfig, Evidence, LogEntry, RecoveredLog, RelayFilter, SafetyFault, TimerId, Timeouts,
+    ConsensusMessage, Driver, DriverConfig, Evidence, LogEntry, RecoveredLog, RelayFilter, SafetyFault, Timeouts,
+    TimerId,
 };
 use vouch_types::{BlockHash, ChainId, CommitCertificate, Height, NodeId, Round};
 

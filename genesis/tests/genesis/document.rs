@@ -167,12 +167,29 @@ fn each_fault_has_its_code_and_names_its_place() {
 #[test]
 fn addresses() {
     let good = [
-        "127.0.0.1:1", "[::1]:26656", "node-1.example.org:65535", "/ip4/10.0.0.1/tcp/26656", "/ip6/::1/tcp/1",
+        "127.0.0.1:1",
+        "[::1]:26656",
+        "node-1.example.org:65535",
+        "/ip4/10.0.0.1/tcp/26656",
+        "/ip6/::1/tcp/1",
         "/dns4/node.example/tcp/443",
     ];
     let bad = [
-        "", "host", "host:", ":1", "host:0", "host:65536", "host:+1", "ho st:1", "::1:1", "[1.2.3.4]:1",
-        "/ip4/host/tcp/1", "/ip4/1.2.3.4/udp/1", "/ip4/1.2.3.4/tcp/1/p2p/x", "http://host:1", "/",
+        "",
+        "host",
+        "host:",
+        ":1",
+        "host:0",
+        "host:65536",
+        "host:+1",
+        "ho st:1",
+        "::1:1",
+        "[1.2.3.4]:1",
+        "/ip4/host/tcp/1",
+        "/ip4/1.2.3.4/udp/1",
+        "/ip4/1.2.3.4/tcp/1/p2p/x",
+        "http://host:1",
+        "/",
     ];
     for address in good {
         let mut document = four_members();

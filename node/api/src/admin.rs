@@ -41,9 +41,9 @@ pub(crate) fn require(token: Option<&AdminToken>, headers: &HeaderMap) -> Result
     let Some(token) = token else {
         return Err(ApiError::new("auth.not_enabled", "no admin token is configured"));
     };
-    let header = headers.get(header::AUTHORIZATION).ok_or_else(|| {
-        ApiError::new("auth.required", "the header Authorization is missing").at("Authorization")
-    })?;
+    let header = headers
+        .get(header::AUTHORIZATION)
+        .ok_or_else(|| ApiError::new("auth.required", "the header Authorization is missing").at("Authorization"))?;
     let given = header.to_str().ok().and_then(|text| text.split_once(' '));
     match given {
         Some((scheme, given)) if scheme.eq_ignore_ascii_case("bearer") && token.is(given) => Ok(()),

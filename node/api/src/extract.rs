@@ -64,8 +64,11 @@ impl MediaType {
 }
 
 fn unsupported(what: &str) -> ApiError {
-    ApiError::new("request.unsupported_media_type", format!("{what}; send application/json or application/octet-stream"))
-        .at("Content-Type")
+    ApiError::new(
+        "request.unsupported_media_type",
+        format!("{what}; send application/json or application/octet-stream"),
+    )
+    .at("Content-Type")
 }
 
 /// The whole body, if it is at most `max` bytes.
@@ -80,13 +83,9 @@ pub(crate) async fn read_body(request: Request, max: usize) -> Result<Bytes, Api
         return Err(too_large(announced));
     }
     to_bytes(request.into_body(), max).await.map_err(|error| {
-        let is_length = std::error::Error::source(&error)
-            .is_some_and(|source| source.to_string().contains("length limit"));
-        if is_length {
-            too_large(None)
-        } else {
-            ApiError::new("request.malformed", "the body broke off").at("body")
-        }
+        let is_length =
+            std::error::Error::source(&error).is_some_and(|source| source.to_string().contains("length limit"));
+        if is_length { too_large(None) } else { ApiError::new("request.malformed", "the body broke off").at("body") }
     })
 }
 
@@ -101,9 +100,9 @@ pub(crate) fn from_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError>
 /// Bytes given as text: hexadecimal if it can be read so, else standard base64.
 pub(crate) fn bytes_from_text(text: &str, place: &str) -> Result<Vec<u8>, ApiError> {
     let text = text.trim();
-    hex::decode(text).or_else(|_| base64::engine::general_purpose::STANDARD.decode(text)).map_err(|_| {
-        ApiError::new("request.malformed", "expected hexadecimal or standard base64").at(place)
-    })
+    hex::decode(text)
+        .or_else(|_| base64::engine::general_purpose::STANDARD.decode(text))
+        .map_err(|_| ApiError::new("request.malformed", "expected hexadecimal or standard base64").at(place))
 }
 
 /// A contract's name out of a path or query.

@@ -1,12 +1,6 @@
 //! Listening: connections in, each served until it ends or the node goes down.
 
-use std::{
-    io,
-    net::SocketAddr,
-    path::PathBuf,
-    sync::Arc,
-    time::Duration,
-};
+use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use axum::Router;
 use hyper_util::{
@@ -197,10 +191,7 @@ async fn serve<S>(
         request.map(axum::body::Body::new)
     });
     let mut builder = Builder::new(TokioExecutor::new());
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(Duration::from_millis(limits.header_timeout_ms));
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(Duration::from_millis(limits.header_timeout_ms));
     builder
         .http2()
         .timer(TokioTimer::new())

@@ -8,9 +8,8 @@ use std::{collections::BTreeMap, sync::Arc};
 use parking_lot::RwLock;
 use vouch_genesis::GenesisDocument;
 use vouch_types::{
-    Block, BlockHash, ChainId, CommitCertificate, Hash32, Header, Height, NodeId, ReceiptsRoot, StateRoot,
-    TimestampMs, TransactionError, TransactionsRoot, UnverifiedTransaction, ValidatorSet, ValidatorsHash,
-    VerifiedTransaction,
+    Block, BlockHash, ChainId, CommitCertificate, Hash32, Header, Height, NodeId, ReceiptsRoot, StateRoot, TimestampMs,
+    TransactionError, TransactionsRoot, UnverifiedTransaction, ValidatorSet, ValidatorsHash, VerifiedTransaction,
     block::{BLOCK_BYTES_MAX, BLOCK_VERSION},
     certificate::CERTIFICATE_BYTES_MAX,
     decode, encode, merkle,
@@ -211,7 +210,8 @@ impl Ledger {
                 head.state_root
             )));
         }
-        let registry = Registry::load(&storage)?.ok_or_else(|| LedgerError::Damaged("no parameters in the state".into()))?;
+        let registry =
+            Registry::load(&storage)?.ok_or_else(|| LedgerError::Damaged("no parameters in the state".into()))?;
         let validators = registry.validator_set().map_err(|e| LedgerError::Damaged(e.to_string()))?;
         let registry = Arc::new(registry);
         let published = Published { head, registry: Arc::clone(&registry), validators: validators.clone() };
@@ -231,15 +231,10 @@ impl Ledger {
         let validators = session.registry.validator_set().map_err(|e| LedgerError::Genesis(e.to_string()))?;
         let changes = session.overlay.into_changes();
         let tree = StateTree::open(storage.as_ref()).map_err(|e| LedgerError::Damaged(e.to_string()))?;
-        let mut update = tree
-            .prepare(storage.as_ref(), &changes, &[])
-            .map_err(|e| LedgerError::Damaged(e.to_string()))?;
-        let head = Head {
-            height: Height::ZERO,
-            hash: BlockHash(chain.0),
-            time: genesis.time,
-            state_root: update.root(),
-        };
+        let mut update =
+            tree.prepare(storage.as_ref(), &changes, &[]).map_err(|e| LedgerError::Damaged(e.to_string()))?;
+        let head =
+            Head { height: Height::ZERO, hash: BlockHash(chain.0), time: genesis.time, state_root: update.root() };
         let mut batch = update.take_batch();
         batch.put(Table::Meta, CHAIN_KEY, encode(&chain));
         batch.put(Table::Meta, HEAD_KEY, encode(&head));
@@ -392,10 +387,8 @@ impl Ledger {
             registry.validator_set().map_err(|e| LedgerError::Damaged(e.to_string()))?
         };
         let changes = session.overlay.into_changes();
-        let update = self
-            .tree
-            .prepare(self.storage.as_ref(), &changes, &[])
-            .map_err(|e| LedgerError::Damaged(e.to_string()))?;
+        let update =
+            self.tree.prepare(self.storage.as_ref(), &changes, &[]).map_err(|e| LedgerError::Damaged(e.to_string()))?;
         Ok(Prepared { block, records, update, registry, next_validators })
     }
 
@@ -555,11 +548,8 @@ impl Ledger {
         }
         batch.put(Table::Meta, HEAD_KEY, encode(&head));
         batch.append(extra);
-        let published = Published {
-            head,
-            registry: Arc::clone(&prepared.registry),
-            validators: prepared.next_validators.clone(),
-        };
+        let published =
+            Published { head, registry: Arc::clone(&prepared.registry), validators: prepared.next_validators.clone() };
         {
             let mut gate = self.gate.write();
             self.storage.write(batch, Durability::Synced)?;
@@ -632,7 +622,8 @@ pub fn read_records(storage: &dyn Storage, height: Height) -> Result<Option<Vec<
     storage
         .get(Table::Receipts, &height.0.to_be_bytes())?
         .map(|b| {
-            decode("receipts", &b, vouch_types::codec::DECODE_BYTES_MAX).map_err(|e| LedgerError::Damaged(e.to_string()))
+            decode("receipts", &b, vouch_types::codec::DECODE_BYTES_MAX)
+                .map_err(|e| LedgerError::Damaged(e.to_string()))
         })
         .transpose()
 }

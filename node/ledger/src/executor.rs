@@ -58,7 +58,9 @@ impl Executor {
     }
 
     fn session(&mut self) -> Result<&mut Session, FatalError> {
-        self.session.as_deref_mut().ok_or_else(|| FatalError::Host("an earlier call did not hand the session back".into()))
+        self.session
+            .as_deref_mut()
+            .ok_or_else(|| FatalError::Host("an earlier call did not hand the session back".into()))
     }
 
     /// Checks the rules for the next place in the block, then runs the transaction. An unfit one leaves no trace.
@@ -90,7 +92,8 @@ impl Executor {
         }
         self.session = Some(session);
         self.fuel_used = self.fuel_used.saturating_add(used);
-        let index = u32::try_from(self.records.len()).map_err(|_| FatalError::Host("more than 2^32 transactions".into()))?;
+        let index =
+            u32::try_from(self.records.len()).map_err(|_| FatalError::Host("more than 2^32 transactions".into()))?;
         let place = Place { tx: tx.id(), height, index };
         self.records.push(place.record(result, used, events));
         self.included.insert(tx.id());

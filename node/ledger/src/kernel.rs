@@ -230,7 +230,10 @@ fn usable_key(registry: &Registry, key: &PublicKey) -> Result<(), Refusal> {
 
 fn bounded(what: &str, text: &str, max: usize) -> Result<(), Refusal> {
     if text.is_empty() || text.len() > max || text.chars().any(char::is_control) {
-        return Err(refuse("contract.bad_arguments", format!("{what} must have 1 to {max} bytes and no control characters")));
+        return Err(refuse(
+            "contract.bad_arguments",
+            format!("{what} must have 1 to {max} bytes and no control characters"),
+        ));
     }
     Ok(())
 }
@@ -240,8 +243,7 @@ fn store(session: &mut Session, record: Record) {
 }
 
 fn announce(session: &mut Session, name: &str, data: Vec<u8>) -> Result<(), Refusal> {
-    let contract = ContractName::new(keys::SYSTEM)
-        .map_err(|e| refuse("contract.bad_arguments", e.to_string()))?;
+    let contract = ContractName::new(keys::SYSTEM).map_err(|e| refuse("contract.bad_arguments", e.to_string()))?;
     session.events.push(Event { contract, name: name.into(), data });
     Ok(())
 }
@@ -270,14 +272,20 @@ pub fn install(session: &mut Session, name: &str, code: &[u8]) -> Result<(), Cal
         return Err(refuse("deploy.reserved_name", "the name system belongs to the kernel"));
     }
     if code.len() > CODE_BYTES_MAX {
-        return Err(refuse("deploy.too_large", format!("code has {} bytes, at most {CODE_BYTES_MAX} are allowed", code.len())));
+        return Err(refuse(
+            "deploy.too_large",
+            format!("code has {} bytes, at most {CODE_BYTES_MAX} are allowed", code.len()),
+        ));
     }
     session.runtime().vm.validate(code).map_err(|e| refuse(e.code(), e.to_string()))?;
     let hash = code_hash(code);
     let version = session.registry.contracts.get(&name).map_or(1, |c| c.version.saturating_add(1));
     session.overlay.set(keys::code(&Hash32(hash.0)), Some(code.to_vec()));
     let deployed_at = session.moment.height;
-    store(session, Record::Contract(ContractRecord { name: name.clone(), code: hash, version, deployed_at, frozen: false }));
+    store(
+        session,
+        Record::Contract(ContractRecord { name: name.clone(), code: hash, version, deployed_at, frozen: false }),
+    );
     announce(session, "ContractDeployed", encode(&(name.as_str().to_owned(), hash, version)))
 }
 
@@ -343,7 +351,10 @@ fn register_member(session: &mut Session, request: RegisterMember) -> Result<(),
         || request.admin_threshold == 0
         || usize::from(request.admin_threshold) > admin_keys.len()
     {
-        return Err(refuse("contract.bad_arguments", "the threshold must be 1 to the number of different administrators, at most 64"));
+        return Err(refuse(
+            "contract.bad_arguments",
+            "the threshold must be 1 to the number of different administrators, at most 64",
+        ));
     }
     for key in &admin_keys {
         usable_key(&session.registry, key)?;

@@ -186,7 +186,12 @@ impl MemoryStorage {
             .collect())
     }
 
-    fn last_at(&self, table: Table, before: Option<&[u8]>, version: Option<u64>) -> Result<Option<Entry>, StorageError> {
+    fn last_at(
+        &self,
+        table: Table,
+        before: Option<&[u8]>,
+        version: Option<u64>,
+    ) -> Result<Option<Entry>, StorageError> {
         self.count_read()?;
         let state = self.state.read();
         let end = before.map_or(Bound::Unbounded, Bound::Excluded);
@@ -459,13 +464,23 @@ mod tests {
         let error = storage.write(batch.clone(), Durability::Synced).unwrap_err();
         assert!(error.message.contains("no space"), "{error}");
         assert_eq!(content(&storage), pairs(&[("a", "1")]));
-        storage.set_write_fault(Some(Fault { kind: FaultKind::InputOutput, first: 3, last: u64::MAX, takes_effect: true }));
+        storage.set_write_fault(Some(Fault {
+            kind: FaultKind::InputOutput,
+            first: 3,
+            last: u64::MAX,
+            takes_effect: true,
+        }));
         assert!(storage.write(batch.clone(), Durability::Synced).is_err());
         assert_eq!(content(&storage), pairs(&[("a", "2")]));
         storage.crash(0);
         assert_eq!(content(&storage), pairs(&[("a", "1")]), "a failed write was never durable");
         assert!(storage.write(batch, Durability::Buffered).is_err());
-        storage.set_read_fault(Some(Fault { kind: FaultKind::InputOutput, first: 0, last: u64::MAX, takes_effect: false }));
+        storage.set_read_fault(Some(Fault {
+            kind: FaultKind::InputOutput,
+            first: 0,
+            last: u64::MAX,
+            takes_effect: false,
+        }));
         assert!(storage.get(TABLE, b"a").is_err());
         assert!(storage.view().last(TABLE, None).is_err());
         let counters = storage.counters();

@@ -128,10 +128,7 @@ impl Overlay {
     }
 
     fn merge_pending(&self, from: &[u8], to: &[u8], found: &mut BTreeMap<Vec<u8>, Vec<u8>>) {
-        let range = self.pending.range::<[u8], _>((
-            core::ops::Bound::Included(from),
-            core::ops::Bound::Excluded(to),
-        ));
+        let range = self.pending.range::<[u8], _>((core::ops::Bound::Included(from), core::ops::Bound::Excluded(to)));
         for (key, value) in range {
             if let Some(value) = value {
                 found.insert(key.clone(), value.clone());

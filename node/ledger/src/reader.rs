@@ -207,7 +207,14 @@ impl Reader {
         let height = finality.header.height;
         let set_changes = self.set_changes(height)?;
         let first_set = self.first_set.clone();
-        Ok(ProofBundle { version: PROOF_VERSION, genesis: self.genesis.clone(), first_set, set_changes, finality, claim })
+        Ok(ProofBundle {
+            version: PROOF_VERSION,
+            genesis: self.genesis.clone(),
+            first_set,
+            set_changes,
+            finality,
+            claim,
+        })
     }
 
     /// Every change of the validator set below a height.

@@ -8,8 +8,8 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use vouch_genesis::{ChainParams, Role};
 use vouch_types::{
-    AccountId, CodeHash, ContractName, Height, NodeId, Power, PublicKey, Validator, ValidatorSet,
-    ValidatorSetError, decode, encode,
+    AccountId, CodeHash, ContractName, Height, NodeId, Power, PublicKey, Validator, ValidatorSet, ValidatorSetError,
+    decode, encode,
 };
 use wincode::{SchemaRead, SchemaWrite};
 

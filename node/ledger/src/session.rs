@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use vouch_types::{AccountId, CodeHash, ContractName, Event, Height, TimestampMs};
 use vouch_vm::{
-    CallContext, CallFailure, CallRequest, DeployError, FatalError, Host, HostError, Module, ModuleCache, Vm, VmError, VmLimits,
+    CallContext, CallFailure, CallRequest, DeployError, FatalError, Host, HostError, Module, ModuleCache, Vm, VmError,
+    VmLimits,
 };
 
 use crate::{
@@ -114,20 +115,23 @@ fn failure(code: &str, message: impl Into<String>) -> CallFailure {
     CallFailure { code: code.into(), message: message.into() }
 }
 
-
 impl Session {
     /// Nothing written yet.
     #[must_use]
     pub fn new(overlay: Overlay, registry: Arc<Registry>, moment: Moment, runtime: Arc<Runtime>) -> Box<Self> {
-        Box::new(Self { overlay, registry, events: Vec::new(), signers: Vec::new(), moment, runtime, active: Vec::new() })
+        Box::new(Self {
+            overlay,
+            registry,
+            events: Vec::new(),
+            signers: Vec::new(),
+            moment,
+            runtime,
+            active: Vec::new(),
+        })
     }
 
     fn mark(&self) -> Mark {
-        Mark {
-            overlay: self.overlay.checkpoint(),
-            registry: Arc::clone(&self.registry),
-            events: self.events.len(),
-        }
+        Mark { overlay: self.overlay.checkpoint(), registry: Arc::clone(&self.registry), events: self.events.len() }
     }
 
     fn roll_back(&mut self, mark: Mark) {
@@ -269,9 +273,7 @@ pub struct Frame {
 
 impl Frame {
     fn session(&mut self) -> Result<&mut Session, HostError> {
-        self.session
-            .as_deref_mut()
-            .ok_or_else(|| HostError::Fatal("the session is with a nested call".into()))
+        self.session.as_deref_mut().ok_or_else(|| HostError::Fatal("the session is with a nested call".into()))
     }
 }
 

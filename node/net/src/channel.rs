@@ -47,13 +47,9 @@ impl Protocols {
     pub(crate) fn of(chain: &ChainId) -> Self {
         let digits: String = chain.to_string().chars().take(16).collect();
         let protocol = |name: &str| {
-            StreamProtocol::try_from_owned(format!("/vouch/{digits}/{name}/1"))
-                .expect("the text begins with a slash")
+            StreamProtocol::try_from_owned(format!("/vouch/{digits}/{name}/1")).expect("the text begins with a slash")
         };
-        Self {
-            channels: Channel::ALL.map(|c| protocol(c.name())),
-            requests: protocol("sync"),
-        }
+        Self { channels: Channel::ALL.map(|c| protocol(c.name())), requests: protocol("sync") }
     }
 
     pub(crate) const fn channel(&self, channel: Channel) -> &StreamProtocol {

@@ -73,9 +73,9 @@ pub(crate) struct Driver {
     pub(crate) dialing: BTreeMap<PublicKey, Dialing>,
     pub(crate) keys: HashMap<PeerId, PublicKey>,
     /// Established connections, those being closed included.
-    pub(crate) links: HashMap<ConnectionId, Link>,
+    pub(crate) links: BTreeMap<ConnectionId, Link>,
     /// The latest session task of each peer.
-    pub(crate) sessions: HashMap<PublicKey, JoinHandle<()>>,
+    pub(crate) sessions: BTreeMap<PublicKey, JoinHandle<()>>,
     waiting: HashMap<OutboundRequestId, oneshot::Sender<Result<Bytes, RequestError>>>,
     pub(crate) refusals: Bucket,
 }
@@ -135,8 +135,8 @@ impl Driver {
             commands,
             dialing: BTreeMap::new(),
             keys: HashMap::new(),
-            links: HashMap::new(),
-            sessions: HashMap::new(),
+            links: BTreeMap::new(),
+            sessions: BTreeMap::new(),
             waiting: HashMap::new(),
             refusals: Bucket::new(rate, rate.saturating_mul(4), Instant::now()),
         }
@@ -194,12 +194,13 @@ impl Driver {
             while self.swarm.connected_peers().next().is_some() {
                 self.swarm.next().await;
             }
-            for (_, session) in self.sessions.drain() {
+            for session in std::mem::take(&mut self.sessions).into_values() {
                 let _ = session.await;
             }
         };
         // Sessions wait for places among the events, which a replica that is shutting down may not take any more.
-        let _ = tokio::time::timeout(ms(self.shared.limits.close_timeout_ms) + Duration::from_millis(100), farewell).await;
+        let _ =
+            tokio::time::timeout(ms(self.shared.limits.close_timeout_ms) + Duration::from_millis(100), farewell).await;
         self.tasks.stop();
     }
 
@@ -212,7 +213,8 @@ impl Driver {
 
     fn on_wake(&mut self) {
         let now = Instant::now();
-        let late: Vec<_> = self.links.iter().filter(|(_, l)| l.deadline().is_some_and(|d| d <= now)).map(|(id, _)| *id).collect();
+        let late: Vec<_> =
+            self.links.iter().filter(|(_, l)| l.deadline().is_some_and(|d| d <= now)).map(|(id, _)| *id).collect();
         for id in late {
             self.drop_link(id, DisconnectReason::Lost("channels not opened in time".into()));
         }
@@ -224,6 +226,7 @@ impl Driver {
 
     /// Makes `list` the admission list.
     fn admit(&mut self, list: Vec<PeerEntry>) {
+        self.sessions.retain(|_, task| !task.is_finished());
         let mut wanted = BTreeMap::new();
         for entry in list {
             if entry.key == self.shared.own {
@@ -286,7 +289,8 @@ impl Driver {
                 let link = self.live_link(&to).filter(|link| link.session.is_some());
                 match link.map(|link| link.peer.id) {
                     Some(id) => {
-                        let request = self.swarm.behaviour_mut().requests.send_request(&id, requests::Request::Valid(request));
+                        let request =
+                            self.swarm.behaviour_mut().requests.send_request(&id, requests::Request::Valid(request));
                         self.waiting.insert(request, sender);
                     }
                     None => drop(sender.send(Err(RequestError::NotConnected))),

@@ -70,8 +70,8 @@ impl Header {
 
     /// Checks everything a header can be wrong in. `collected` is how much of the message is there already.
     pub(crate) fn check(bytes: &[u8], rules: &Rules, collected: usize) -> Result<FrameInfo, FrameError> {
-        let header: Self = decode("frame header", bytes, HEADER_BYTES)
-            .map_err(|_| FrameError::Violation("malformed frame header"))?;
+        let header: Self =
+            decode("frame header", bytes, HEADER_BYTES).map_err(|_| FrameError::Violation("malformed frame header"))?;
         let violation = |text| Err(FrameError::Violation(text));
         if header.version != VERSION {
             return violation("unknown frame version");

@@ -1,8 +1,8 @@
 //! Between the chain's keys and libp2p's names for them.
 
+use libp2p::PeerId;
 use libp2p::identity::{Keypair, PublicKey as LibKey, ed25519};
 use libp2p::multiaddr::{Multiaddr, Protocol};
-use libp2p::PeerId;
 use std::net::{IpAddr, SocketAddr};
 use vouch_types::{PublicKey, SecretKey};
 

@@ -69,9 +69,11 @@ impl Link {
         if !complete {
             return None;
         }
-        let mut pairs = self.write.iter_mut().zip(&mut self.read).map_while(|(write, read)| {
-            Some(StreamPair { write: write.take()?, read: read.take()? })
-        });
+        let mut pairs = self
+            .write
+            .iter_mut()
+            .zip(&mut self.read)
+            .map_while(|(write, read)| Some(StreamPair { write: write.take()?, read: read.take()? }));
         Some([pairs.next()?, pairs.next()?, pairs.next()?])
     }
 }
@@ -148,7 +150,7 @@ impl Driver {
         match event {
             SwarmEvent::Behaviour(BehaviourEvent::Links(report)) => self.on_link_report(report),
             SwarmEvent::Behaviour(BehaviourEvent::Requests(event)) => self.on_request_event(event),
-            SwarmEvent::Behaviour(BehaviourEvent::Ping(event)) => self.on_ping(event),
+            SwarmEvent::Behaviour(BehaviourEvent::Ping(event)) => self.on_ping(event.connection, event.result),
             SwarmEvent::ConnectionEstablished { peer_id, connection_id, endpoint, .. } => {
                 self.on_established(peer_id, connection_id, &endpoint);
             }
@@ -279,11 +281,13 @@ impl Driver {
         self.retry(&key);
     }
 
-    fn on_ping(&mut self, event: ping::Event) {
-        let Some(link) = self.links.get(&event.connection) else { return };
-        match event.result {
+    fn on_ping(&mut self, connection: ConnectionId, result: Result<Duration, ping::Failure>) {
+        let Some(link) = self.links.get(&connection) else { return };
+        match result {
             Ok(rtt) => link.peer.set_rtt(rtt),
-            Err(ping::Failure::Timeout | ping::Failure::Other { .. }) => self.drop_link(event.connection, DisconnectReason::PingTimeout),
+            Err(ping::Failure::Timeout | ping::Failure::Other { .. }) => {
+                self.drop_link(connection, DisconnectReason::PingTimeout)
+            }
             // A peer without pings is judged by its channels.
             Err(ping::Failure::Unsupported) => {}
         }

@@ -12,9 +12,7 @@ use std::time::Duration;
 use libp2p::core::transport::PortUse;
 use libp2p::core::upgrade::{InboundUpgrade, OutboundUpgrade, UpgradeInfo};
 use libp2p::core::{Endpoint, Multiaddr};
-use libp2p::swarm::handler::{
-    ConnectionEvent, DialUpgradeError, FullyNegotiatedInbound, FullyNegotiatedOutbound,
-};
+use libp2p::swarm::handler::{ConnectionEvent, DialUpgradeError, FullyNegotiatedInbound, FullyNegotiatedOutbound};
 use libp2p::swarm::{
     ConnectionDenied, ConnectionHandler, ConnectionHandlerEvent, ConnectionId, FromSwarm, NetworkBehaviour, Stream,
     StreamUpgradeError, SubstreamProtocol, THandlerInEvent, THandlerOutEvent, ToSwarm,
@@ -175,13 +173,11 @@ impl ConnectionHandler for Handler {
             ConnectionEvent::FullyNegotiatedOutbound(FullyNegotiatedOutbound { protocol: (stream, _), info }) => {
                 LinkEvent::Stream { channel: info, direction: Direction::Outbound, stream }
             }
-            ConnectionEvent::DialUpgradeError(DialUpgradeError { error, .. }) => {
-                LinkEvent::Failed(match error {
-                    StreamUpgradeError::NegotiationFailed => LinkFailure::Unsupported,
-                    StreamUpgradeError::Timeout | StreamUpgradeError::Io(_) => LinkFailure::Failed,
-                    StreamUpgradeError::Apply(never) => match never {},
-                })
-            }
+            ConnectionEvent::DialUpgradeError(DialUpgradeError { error, .. }) => LinkEvent::Failed(match error {
+                StreamUpgradeError::NegotiationFailed => LinkFailure::Unsupported,
+                StreamUpgradeError::Timeout | StreamUpgradeError::Io(_) => LinkFailure::Failed,
+                StreamUpgradeError::Apply(never) => match never {},
+            }),
             _ => return,
         };
         self.events.push_back(event);

@@ -22,8 +22,8 @@ use vouch_types::{
 };
 
 use crate::{
-    message::{Lane, Message, decode_block},
     log_writer::LogWriter,
+    message::{Lane, Message, decode_block},
     pace::{Demand, Pace},
     status::ReplicaStatus,
     sync::Sync,
@@ -641,6 +641,8 @@ impl Replica {
             bft::Effect::Decide(certificate) => self.commit(certificate)?,
             bft::Effect::RecordEvidence(evidence) => self.store_evidence(&evidence)?,
             bft::Effect::Finalize { .. } => {
+                // Whoever missed a vote learns the block by sync; until the next height nothing is to be repeated.
+                self.out.push(Effect::CancelConsensusTimers);
                 self.pace.height_ended(self.now.steady_ms);
                 self.keep_pace()?;
             }

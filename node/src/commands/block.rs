@@ -65,7 +65,10 @@ pub async fn run(args: Args, global: &GlobalArgs) -> anyhow::Result<ExitCode> {
 pub fn summary_line(block: &BlockSummary) -> String {
     let proposer = block.proposer_name.clone().unwrap_or_else(|| block.proposer.to_string());
     let time = time_text(block.time.0);
-    format!("{:>8}  {time}  {:>5} tx {:>8} B  {proposer}  {}", block.height.0, block.transactions, block.bytes, block.hash)
+    format!(
+        "{:>8}  {time}  {:>5} tx {:>8} B  {proposer}  {}",
+        block.height.0, block.transactions, block.bytes, block.hash
+    )
 }
 
 fn detail_lines(block: &BlockDetail, language: Language) -> Vec<String> {

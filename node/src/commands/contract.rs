@@ -74,7 +74,8 @@ pub async fn run(args: Args, global: &GlobalArgs) -> anyhow::Result<ExitCode> {
         }
         Action::Abi { name } => {
             let contract = global.client()?.contract(&name).await?;
-            let text = if global.json { contract.abi.to_string() } else { serde_json::to_string_pretty(&contract.abi)? };
+            let text =
+                if global.json { contract.abi.to_string() } else { serde_json::to_string_pretty(&contract.abi)? };
             println!("{text}");
         }
         Action::Deploy { name, code, signing } => return deploy(name, code, signing, global).await,
@@ -96,12 +97,18 @@ async fn list(global: &GlobalArgs) -> anyhow::Result<()> {
         }
     }
     emit(global, &contracts, |_| {
-        let lines = contracts.iter().map(|c| format!("{:<32}  {:>8}  {}", c.name.as_str(), c.deployed_at.0, c.code_hash));
+        let lines =
+            contracts.iter().map(|c| format!("{:<32}  {:>8}  {}", c.name.as_str(), c.deployed_at.0, c.code_hash));
         lines.collect()
     })
 }
 
-async fn deploy(name: ContractName, code: PathBuf, signing: SigningArgs, global: &GlobalArgs) -> anyhow::Result<ExitCode> {
+async fn deploy(
+    name: ContractName,
+    code: PathBuf,
+    signing: SigningArgs,
+    global: &GlobalArgs,
+) -> anyhow::Result<ExitCode> {
     let code = fs::read(&code).with_context(|| code.display().to_string())?;
     let client = global.client()?;
     let system = ContractName::new(SYSTEM)?;

@@ -10,7 +10,12 @@ use vouch_types::{
     api::{Cursor, FeedItem, OutcomeView},
 };
 
-use super::{GlobalArgs, block::summary_line, output::{emit, inline}, tx::parse_contract};
+use super::{
+    GlobalArgs,
+    block::summary_line,
+    output::{emit, inline},
+    tx::parse_contract,
+};
 
 /// Follow blocks, transactions and events.
 ///

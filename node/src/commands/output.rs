@@ -129,9 +129,14 @@ mod tests {
     #[test]
     fn exit_codes_by_kind() {
         for (code, expected) in [
-            ("client.unreachable", EXIT_FAILED), ("node.stalled", EXIT_FAILED), ("request.rate_limited", EXIT_FAILED),
-            ("tx.expired", EXIT_REFUSED), ("documents.not_party", EXIT_REFUSED), ("keystore.wrong_password", EXIT_REFUSED),
-            ("proof.invalid", EXIT_PROOF), ("client.configuration", EXIT_REFUSED),
+            ("client.unreachable", EXIT_FAILED),
+            ("node.stalled", EXIT_FAILED),
+            ("request.rate_limited", EXIT_FAILED),
+            ("tx.expired", EXIT_REFUSED),
+            ("documents.not_party", EXIT_REFUSED),
+            ("keystore.wrong_password", EXIT_REFUSED),
+            ("proof.invalid", EXIT_PROOF),
+            ("client.configuration", EXIT_REFUSED),
         ] {
             assert_eq!(exit_code(&Problem::new(code, "")), expected, "{code}");
         }

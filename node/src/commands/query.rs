@@ -33,8 +33,6 @@ pub async fn run(args: Args, global: &GlobalArgs) -> anyhow::Result<ExitCode> {
     let body =
         QueryBody { arguments: args.arguments.json()?, encoded: args.arguments.raw.clone(), height: args.height };
     let answer = global.client()?.query(&args.contract, &args.method, body).await?;
-    emit(global, &answer, |_| {
-        vec![answer.value.as_ref().map_or_else(|| answer.output.to_string(), inline)]
-    })?;
+    emit(global, &answer, |_| vec![answer.value.as_ref().map_or_else(|| answer.output.to_string(), inline)])?;
     Ok(ExitCode::SUCCESS)
 }

@@ -29,10 +29,8 @@ pub async fn run(_: Args, global: &GlobalArgs) -> anyhow::Result<ExitCode> {
 
 fn lines(status: &NodeStatus, language: Language) -> Vec<String> {
     let condition = &status.condition;
-    let mut rows = vec![
-        (Text::Condition, condition_text(condition)),
-        (Text::Reason, condition.reason(language).to_owned()),
-    ];
+    let mut rows =
+        vec![(Text::Condition, condition_text(condition)), (Text::Reason, condition.reason(language).to_owned())];
     if !condition.mend(language).is_empty() {
         rows.push((Text::Mend, condition.mend(language).to_owned()));
     }

@@ -265,7 +265,8 @@ pub fn transaction_lines(transaction: &TransactionView, language: Language) -> V
             format!("{} [{code}] {message} (call {call})", Text::Failed.in_language(language))
         }
     };
-    let calls: Vec<String> = transaction.calls.iter().map(|call| format!("{}.{}", call.contract, call.method)).collect();
+    let calls: Vec<String> =
+        transaction.calls.iter().map(|call| format!("{}.{}", call.contract, call.method)).collect();
     let signers: Vec<String> = transaction.signers.iter().map(ToString::to_string).collect();
     let output = transaction.output_value.as_ref().map_or_else(|| transaction.output.to_string(), inline);
     let mut rows = vec![
@@ -317,9 +318,8 @@ fn verify(file: &Path, global: &GlobalArgs) -> anyhow::Result<ExitCode> {
     let chain = global.known_chain()?.ok_or_else(|| {
         vouch_sdk::Error::Configuration("name the chain that the proof should be of, with --chain ID".into())
     })?;
-    let bytes = fs::read(file).map_err(|error| {
-        vouch_sdk::Error::Configuration(format!("{}: {error}", file.display()))
-    })?;
+    let bytes =
+        fs::read(file).map_err(|error| vouch_sdk::Error::Configuration(format!("{}: {error}", file.display())))?;
     let bundle = match std::str::from_utf8(&bytes) {
         Ok(text) if text.trim_start().starts_with('{') => ProofBundle::from_json(text),
         _ => ProofBundle::from_bytes(&bytes),

@@ -339,8 +339,7 @@ fn percentile(sorted: &[f64], share: f64) -> f64 {
 
 fn report(shared: &Shared, mut seen: Seen, seconds: f64, accounts: usize) -> Report {
     seen.latencies_ms.sort_by(f64::total_cmp);
-    let mut intervals: Vec<f64> =
-        seen.times.windows(2).map(|pair| pair[1].saturating_sub(pair[0]) as f64).collect();
+    let mut intervals: Vec<f64> = seen.times.windows(2).map(|pair| pair[1].saturating_sub(pair[0]) as f64).collect();
     intervals.sort_by(f64::total_cmp);
     let acknowledged = shared.acknowledged.lock();
     let pending = shared.pending.lock();
@@ -368,10 +367,19 @@ fn report(shared: &Shared, mut seen: Seen, seconds: f64, accounts: usize) -> Rep
 
 fn text(report: &Report) -> Vec<String> {
     vec![
-        format!("committed      {} transactions of {} bytes, {:.0} a second", report.committed, report.transaction_bytes, report.committed_per_second),
+        format!(
+            "committed      {} transactions of {} bytes, {:.0} a second",
+            report.committed, report.transaction_bytes, report.committed_per_second
+        ),
         format!("acknowledged   {} of {} submitted, {} lost", report.acknowledged, report.submitted, report.lost),
-        format!("submit-final   p50 {:.0} ms, p95 {:.0} ms, p99 {:.0} ms, max {:.0} ms", report.latency_p50_ms, report.latency_p95_ms, report.latency_p99_ms, report.latency_max_ms),
-        format!("blocks         {}, interval p50 {:.0} ms, p95 {:.0} ms", report.blocks, report.block_interval_p50_ms, report.block_interval_p95_ms),
+        format!(
+            "submit-final   p50 {:.0} ms, p95 {:.0} ms, p99 {:.0} ms, max {:.0} ms",
+            report.latency_p50_ms, report.latency_p95_ms, report.latency_p99_ms, report.latency_max_ms
+        ),
+        format!(
+            "blocks         {}, interval p50 {:.0} ms, p95 {:.0} ms",
+            report.blocks, report.block_interval_p50_ms, report.block_interval_p95_ms
+        ),
         format!("refused        {:?}, failed requests {}", report.refused, report.failed_requests),
     ]
 }

@@ -121,7 +121,11 @@ fn start<'a>(folder: &Path, node: &'a PlannedNode) -> Result<Running<'a>> {
     let home = folder.join(&node.home);
     let log = home.join("node.log");
     let open = || -> Result<File> {
-        OpenOptions::new().create(true).append(true).open(&log).with_context(|| format!("cannot write {}", log.display()))
+        OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&log)
+            .with_context(|| format!("cannot write {}", log.display()))
     };
     let program = std::env::current_exe().context("the program does not know where it is")?;
     let child = Command::new(program)
@@ -164,14 +168,20 @@ async fn watch(
         waiting = not_ready;
         check_alive(running)?;
         if Instant::now() > deadline {
-            bail!("{} of {} nodes were not ready within {} s; see the node.log of each", waiting.len(), plan.nodes.len(), READY_TIMEOUT.as_secs());
+            bail!(
+                "{} of {} nodes were not ready within {} s; see the node.log of each",
+                waiting.len(),
+                plan.nodes.len(),
+                READY_TIMEOUT.as_secs()
+            );
         }
         tokio::select! {
             () = &mut stopping => return Ok(()),
             () = tokio::time::sleep(LOOK_EVERY) => {}
         }
     }
-    let pids: Vec<_> = running.iter().map(|r| json!({ "name": r.node.name, "pid": r.child.id(), "log": r.log })).collect();
+    let pids: Vec<_> =
+        running.iter().map(|r| json!({ "name": r.node.name, "pid": r.child.id(), "log": r.log })).collect();
     emit(global, &json!({ "ready": true, "plan": plan, "processes": pids }), |_| {
         let mut text = lines(plan);
         text.push("all nodes are ready; stop with Ctrl-C".into());

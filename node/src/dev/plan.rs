@@ -16,7 +16,9 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 use serde::{Deserialize, Serialize};
-use vouch_genesis::{AccountEntry, AdminPolicy, ChainParams, GenesisContract, GenesisDocument, Member, MemberName, NodeEntry, Role};
+use vouch_genesis::{
+    AccountEntry, AdminPolicy, ChainParams, GenesisContract, GenesisDocument, Member, MemberName, NodeEntry, Role,
+};
 use vouch_sdk::keystore;
 use vouch_types::{ChainId, ContractName, Power, PublicKey};
 
@@ -180,8 +182,14 @@ fn member(folder: &Path, wish: &Wish, index: u16, plan: &mut Plan) -> Result<(Me
         power: Power(1),
     };
     let scheme = if wish.plain_http { "http" } else { "https" };
-    let planned =
-        PlannedNode { name: node_name, member: name.clone(), role, home: home_path, api: format!("{scheme}://{api}"), network };
+    let planned = PlannedNode {
+        name: node_name,
+        member: name.clone(),
+        role,
+        home: home_path,
+        api: format!("{scheme}://{api}"),
+        network,
+    };
     let member = Member {
         name: MemberName::new(name)?,
         title: title.into(),

@@ -225,7 +225,14 @@ impl Bench {
             .collect()
     }
 
-    fn workload(&mut self, name: &str, arguments: &Arguments, new: u64, recent: u64, figures: &mut Map<String, Value>) -> Outcome<()> {
+    fn workload(
+        &mut self,
+        name: &str,
+        arguments: &Arguments,
+        new: u64,
+        recent: u64,
+        figures: &mut Map<String, Value>,
+    ) -> Outcome<()> {
         let mut costs = Vec::with_capacity(arguments.blocks);
         let all = ProcessTime::now();
         for _ in 0..arguments.blocks {
@@ -245,7 +252,10 @@ impl Bench {
             let part_median = median(costs.iter().map(|cost| per_key(of(cost))));
             figures.insert(format!("{name}_of_which_{part}_us_per_key"), rounded(part_median));
         }
-        figures.insert(format!("{name}_all_us_per_key_median"), rounded(median(costs.iter().map(|cost| per_key(cost.all)))));
+        figures.insert(
+            format!("{name}_all_us_per_key_median"),
+            rounded(median(costs.iter().map(|cost| per_key(cost.all)))),
+        );
         figures.insert(
             format!("{name}_all_us_per_key_mean_with_background_and_key_making"),
             rounded(per_key(all_with_background) / arguments.blocks as f64),
@@ -258,7 +268,8 @@ impl Bench {
     }
 
     fn proofs(&mut self, figures: &mut Map<String, Value>) -> Outcome<()> {
-        let deleted: Vec<StateChange> = (0..DELETED_KEYS).map(|_| (key(self.numbers.below(self.written)), None)).collect();
+        let deleted: Vec<StateChange> =
+            (0..DELETED_KEYS).map(|_| (key(self.numbers.below(self.written)), None)).collect();
         let deleted_keys: Vec<Vec<u8>> = deleted.iter().map(|change| change.0.clone()).collect();
         self.block(deleted, Durability::Synced)?;
         let root = self.tree.root();
@@ -325,11 +336,8 @@ fn crash_child(directory: &Path) -> Outcome<()> {
 /// Kills a writer with SIGKILL after some blocks; returns whether the last acknowledged root, or that of the block under way,
 /// is what the store opens with, and how long that takes.
 fn crash_check(directory: &Path, options: StoreOptions) -> Outcome<(bool, Duration)> {
-    let mut child = Command::new(std::env::current_exe()?)
-        .arg(CRASH_CHILD)
-        .arg(directory)
-        .stdout(Stdio::piped())
-        .spawn()?;
+    let mut child =
+        Command::new(std::env::current_exe()?).arg(CRASH_CHILD).arg(directory).stdout(Stdio::piped()).spawn()?;
     let mut lines = BufReader::new(child.stdout.take().ok_or("stdout is piped")?).lines();
     let mut acknowledged: Vec<StateRoot> = Vec::new();
     for _ in 0..CRASH_BLOCKS {

@@ -64,9 +64,13 @@ impl StoreError {
         let (path, message) = (path.to_path_buf(), error.as_ref().to_owned());
         let says = |words: &str| message.contains(words);
         match error.kind() {
-            rocksdb::ErrorKind::IOError if says("LOCK:") || says("lock hold by current process") => Self::InUse { path },
+            rocksdb::ErrorKind::IOError if says("LOCK:") || says("lock hold by current process") => {
+                Self::InUse { path }
+            }
             rocksdb::ErrorKind::Corruption => Self::Damaged { path, message },
-            rocksdb::ErrorKind::IOError if says("No such file") && (says(".sst") || says(".log") || says("MANIFEST")) => {
+            rocksdb::ErrorKind::IOError
+                if says("No such file") && (says(".sst") || says(".log") || says("MANIFEST")) =>
+            {
                 Self::Damaged { path, message }
             }
             _ => Self::Io { operation, path, message },

@@ -6,8 +6,7 @@ use std::{
 };
 
 use rocksdb::{
-    ColumnFamily, DB, Options, ReadOptions, Snapshot, WriteBatch, WriteOptions,
-    checkpoint::Checkpoint, properties,
+    ColumnFamily, DB, Options, ReadOptions, Snapshot, WriteBatch, WriteOptions, checkpoint::Checkpoint, properties,
 };
 use vouch_ledger::storage::{Batch, Change, Durability, Entry, Storage, StorageError, Table, View};
 
@@ -54,7 +53,8 @@ impl RocksStore {
         } else {
             check_empty(path)?;
         }
-        let db = DB::open_cf_descriptors(&database(&options).map_err(failed)?, path, tables(&options)).map_err(failed)?;
+        let db =
+            DB::open_cf_descriptors(&database(&options).map_err(failed)?, path, tables(&options)).map_err(failed)?;
         let store = Self { db, path: path.to_path_buf(), failed: AtomicBool::new(false) };
         store.check_format()?;
         Ok(store)
@@ -139,8 +139,7 @@ impl RocksStore {
     }
 
     fn check_format(&self) -> Result<(), StoreError> {
-        let unknown =
-            |found: String| StoreError::Format { path: self.path.clone(), found, supported: FORMAT_VERSION };
+        let unknown = |found: String| StoreError::Format { path: self.path.clone(), found, supported: FORMAT_VERSION };
         let failed = |error: StorageError| StoreError::from_storage(&self.path, error);
         match self.get(Table::Meta, FORMAT_KEY).map_err(failed)? {
             Some(bytes) if bytes == FORMAT_VERSION.to_le_bytes() => Ok(()),
@@ -194,7 +193,8 @@ impl RocksStore {
         if keys.is_empty() {
             return Ok(Vec::new());
         }
-        let values = self.db.batched_multi_get_cf_opt(self.handle(table), keys.iter().copied(), keys.is_sorted(), options);
+        let values =
+            self.db.batched_multi_get_cf_opt(self.handle(table), keys.iter().copied(), keys.is_sorted(), options);
         let values = values.into_iter().map(|value| value.map(|value| value.map(|bytes| bytes.to_vec())));
         values.collect::<Result<_, _>>().map_err(|error| storage_error("read", &error))
     }
@@ -229,7 +229,12 @@ impl RocksStore {
         Ok(entries)
     }
 
-    fn last_with(&self, table: Table, before: Option<&[u8]>, mut options: ReadOptions) -> Result<Option<Entry>, StorageError> {
+    fn last_with(
+        &self,
+        table: Table,
+        before: Option<&[u8]>,
+        mut options: ReadOptions,
+    ) -> Result<Option<Entry>, StorageError> {
         self.check_failed("scan")?;
         if let Some(before) = before {
             options.set_iterate_upper_bound(before);
@@ -349,7 +354,10 @@ fn check_empty(path: &Path) -> Result<(), StoreError> {
         let name = entry.map_err(io)?.file_name();
         let name = name.to_string_lossy();
         if name.ends_with(".sst") || name.ends_with(".log") {
-            return Err(StoreError::Damaged { path: path.to_path_buf(), message: format!("CURRENT is missing, {name} is there") });
+            return Err(StoreError::Damaged {
+                path: path.to_path_buf(),
+                message: format!("CURRENT is missing, {name} is there"),
+            });
         }
     }
     Ok(())
@@ -357,7 +365,8 @@ fn check_empty(path: &Path) -> Result<(), StoreError> {
 
 /// A database with tables this version does not know was written by another one.
 fn check_tables(path: &Path) -> Result<(), StoreError> {
-    let names = DB::list_cf(&Options::default(), path).map_err(|error| StoreError::from_rocksdb("open", path, &error))?;
+    let names =
+        DB::list_cf(&Options::default(), path).map_err(|error| StoreError::from_rocksdb("open", path, &error))?;
     let known = |name: &String| name == "default" || Table::ALL.iter().any(|&table| column_family(table) == name);
     match names.iter().find(|name| !known(name)) {
         Some(name) => Err(StoreError::Format {

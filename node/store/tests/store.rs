@@ -119,7 +119,10 @@ fn views_do_not_move() {
     store.write(batch, Durability::Synced).unwrap();
     store.flush().unwrap();
     assert_eq!(dump(&*view), before);
-    assert_eq!(view.get_many(Table::State, &[b"a", b"b", b"c"]).unwrap(), [Some(b"1".to_vec()), Some(b"1".to_vec()), None]);
+    assert_eq!(
+        view.get_many(Table::State, &[b"a", b"b", b"c"]).unwrap(),
+        [Some(b"1".to_vec()), Some(b"1".to_vec()), None]
+    );
     assert_eq!(view.last(Table::State, None).unwrap().unwrap().0, b"b");
     assert_eq!(store.scan(Table::State, &[], None, 9).unwrap(), [(b"c".to_vec(), b"3".to_vec())]);
 }
@@ -178,7 +181,8 @@ fn writer_process() {
     let Ok(directory) = std::env::var(WRITER_DIRECTORY) else { return };
     let store = open(Path::new(&directory));
     let mut tree = StateTree::open(&store).unwrap();
-    let height = store.get(Table::Meta, b"height").unwrap().map_or(0, |h| u64::from_be_bytes(h.try_into().unwrap()) + 1);
+    let height =
+        store.get(Table::Meta, b"height").unwrap().map_or(0, |h| u64::from_be_bytes(h.try_into().unwrap()) + 1);
     let mut out = std::io::stdout().lock();
     for number in height.. {
         commit(&store, &mut tree, number);
@@ -429,18 +433,22 @@ fn other_formats_are_refused() {
         drop(store);
         let error = RocksStore::open(directory.path(), SMALL).unwrap_err();
         assert!(matches!(error, StoreError::Format { supported: FORMAT_VERSION, .. }), "{error:?}");
-        let db = rocksdb::DB::open_cf(&rocksdb::Options::default(), directory.path(), column_families(directory.path())).unwrap();
+        let db =
+            rocksdb::DB::open_cf(&rocksdb::Options::default(), directory.path(), column_families(directory.path()))
+                .unwrap();
         db.put_cf(db.cf_handle("meta").unwrap(), FORMAT_KEY, FORMAT_VERSION.to_le_bytes()).unwrap();
     }
     let mut db =
-        rocksdb::DB::open_cf(&rocksdb::Options::default(), directory.path(), column_families(directory.path())).unwrap();
+        rocksdb::DB::open_cf(&rocksdb::Options::default(), directory.path(), column_families(directory.path()))
+            .unwrap();
     db.delete_cf(db.cf_handle("meta").unwrap(), FORMAT_KEY).unwrap();
     db.create_cf("from_the_future", &rocksdb::Options::default()).unwrap();
     drop(db);
     let error = RocksStore::open(directory.path(), SMALL).unwrap_err();
     assert!(error.to_string().contains("from_the_future"), "{error}");
     let mut db =
-        rocksdb::DB::open_cf(&rocksdb::Options::default(), directory.path(), column_families(directory.path())).unwrap();
+        rocksdb::DB::open_cf(&rocksdb::Options::default(), directory.path(), column_families(directory.path()))
+            .unwrap();
     db.drop_cf("from_the_future").unwrap();
     drop(db);
     let error = RocksStore::open(directory.path(), SMALL).unwrap_err();

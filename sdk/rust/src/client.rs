@@ -94,9 +94,8 @@ impl Client {
     pub async fn submit_batch(&self, transactions: &[SignedTransaction]) -> Result<Vec<SubmitItem>, Error> {
         let mut body = Vec::with_capacity(transactions.iter().map(|tx| tx.raw.len() + 4).sum());
         for transaction in transactions {
-            let length = u32::try_from(transaction.raw.len()).map_err(|_| {
-                Error::Configuration("a transaction has more than 4 GiB".into())
-            })?;
+            let length = u32::try_from(transaction.raw.len())
+                .map_err(|_| Error::Configuration("a transaction has more than 4 GiB".into()))?;
             body.extend_from_slice(&length.to_le_bytes());
             body.extend_from_slice(&transaction.raw);
         }
@@ -159,9 +158,11 @@ impl Client {
     /// # Errors
     /// [`Error::Proof`] when it shows nothing, [`Error::OtherClaim`] when it shows something else than was asked.
     pub async fn proof(&self, id: TxId, claim: Claim) -> Result<(ProofBundle, VerifiedClaim), Error> {
-        let chain = self.transport.config.chain.ok_or_else(|| {
-            Error::Configuration("to check a proof the configuration must name the chain".into())
-        })?;
+        let chain = self
+            .transport
+            .config
+            .chain
+            .ok_or_else(|| Error::Configuration("to check a proof the configuration must name the chain".into()))?;
         let bundle = self.proof_bundle(id, claim).await?;
         let verified = bundle.verify(chain)?;
         let is_asked = match (&verified.fact, claim) {

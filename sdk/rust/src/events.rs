@@ -64,15 +64,8 @@ pub(crate) fn follow(
     request: EventsRequest,
 ) -> impl Stream<Item = Result<(Cursor, FeedItem), Error>> + Send + Unpin + 'static {
     let cursor = request.after;
-    let follower = Follower {
-        transport,
-        request,
-        cursor,
-        connection: None,
-        ready: VecDeque::new(),
-        failures: 0,
-        is_over: false,
-    };
+    let follower =
+        Follower { transport, request, cursor, connection: None, ready: VecDeque::new(), failures: 0, is_over: false };
     Box::pin(stream::unfold(follower, |mut follower| async move {
         let item = follower.next().await?;
         Some((item, follower))

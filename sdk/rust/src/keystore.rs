@@ -138,8 +138,15 @@ struct KeyFile {
 #[serde(tag = "form", rename_all = "snake_case", deny_unknown_fields)]
 enum Secret {
     #[serde(rename = "argon2id-xchacha20poly1305")]
-    Encrypted { cost: Cost, salt: HexBytes, nonce: HexBytes, ciphertext: HexBytes },
-    Bare { seed: HexBytes },
+    Encrypted {
+        cost: Cost,
+        salt: HexBytes,
+        nonce: HexBytes,
+        ciphertext: HexBytes,
+    },
+    Bare {
+        seed: HexBytes,
+    },
 }
 
 impl Drop for Secret {
@@ -303,12 +310,13 @@ fn read(path: &Path) -> Result<KeyFile, KeystoreError> {
 /// Durable when it returns: a key that was used to sign must not be lost to a power cut.
 fn write_new(path: &Path, bytes: &[u8]) -> Result<(), KeystoreError> {
     let io = |source| KeystoreError::Io { path: path.into(), source };
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(|source| {
-        match source.kind() {
-            io::ErrorKind::AlreadyExists => KeystoreError::Exists(path.into()),
-            _ => io(source),
-        }
-    })?;
+    let mut file =
+        OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(|source| {
+            match source.kind() {
+                io::ErrorKind::AlreadyExists => KeystoreError::Exists(path.into()),
+                _ => io(source),
+            }
+        })?;
     let written = file.write_all(bytes).and_then(|()| file.sync_all()).and_then(|()| {
         let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
         File::open(parent.unwrap_or(Path::new(".")))?.sync_all()

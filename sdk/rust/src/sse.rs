@@ -77,8 +77,10 @@ mod tests {
 
     #[test]
     fn pieces_of_any_size_give_the_same_messages() {
-        let text = b": hi\n\nid: 1-0\nevent: block\ndata: {\"a\":1}\n\nid:9-9\r\n\r\ndata: x\ndata: y\n\ndata: unfinished";
-        let expected = vec![message(Some("1-0"), "block", "{\"a\":1}"), message(Some("9-9"), "", ""), message(None, "", "x\ny")];
+        let text =
+            b": hi\n\nid: 1-0\nevent: block\ndata: {\"a\":1}\n\nid:9-9\r\n\r\ndata: x\ndata: y\n\ndata: unfinished";
+        let expected =
+            vec![message(Some("1-0"), "block", "{\"a\":1}"), message(Some("9-9"), "", ""), message(None, "", "x\ny")];
         for size in 1..text.len() {
             let mut parser = Parser::default();
             let got: Vec<Message> =

@@ -69,9 +69,8 @@ impl Transport {
             return Err(Error::Configuration("no node is named".into()));
         }
         for node in &mut config.nodes {
-            let address = reqwest::Url::parse(node)
-                .ok()
-                .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+            let address =
+                reqwest::Url::parse(node).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
             if address.is_none() {
                 return Err(Error::Configuration(format!("{node:?} is not an http or https address")));
             }
@@ -151,9 +150,7 @@ impl Transport {
         match &call.body {
             Body::None => request,
             Body::Json(value) => request.json(value),
-            Body::Octets(bytes) => {
-                request.header(header::CONTENT_TYPE, "application/octet-stream").body(bytes.clone())
-            }
+            Body::Octets(bytes) => request.header(header::CONTENT_TYPE, "application/octet-stream").body(bytes.clone()),
         }
     }
 

@@ -22,8 +22,8 @@ mod problem_catalogue;
 mod transactions;
 
 pub use chain::{
-    BlockDetail, BlockSummary, ChainParams, ContractSummary, ContractView, EvidenceView, FinalBlock,
-    MemberNodeView, MemberView, Page, QueryBody, QueryRequest, QueryView, StateView, ValidatorView, ValidatorsView,
+    BlockDetail, BlockSummary, ChainParams, ContractSummary, ContractView, EvidenceView, FinalBlock, MemberNodeView,
+    MemberView, Page, QueryBody, QueryRequest, QueryView, StateView, ValidatorView, ValidatorsView,
 };
 pub use feed::{Cursor, FeedEnd, FeedItem, ParseCursorError};
 pub use hex_bytes::{HexBytes, ParseHexError};
@@ -31,8 +31,8 @@ pub use node::{BackupRequest, BackupView, Condition, ConditionState, Liveness, N
 pub use problem::{Language, Problem, ProblemKind, kind_of};
 pub use problem_catalogue::CATALOGUE;
 pub use transactions::{
-    CallView, Claim, EventView, OutcomeView, ProofView, ReceiptView, SubmitBatchAnswer, SubmitBatchRequest, SubmitItem, SubmitRequest,
-    SubmitStatus, Submitted, TransactionStatus, TransactionView,
+    CallView, Claim, EventView, OutcomeView, ProofView, ReceiptView, SubmitBatchAnswer, SubmitBatchRequest, SubmitItem,
+    SubmitRequest, SubmitStatus, Submitted, TransactionStatus, TransactionView,
 };
 
 /// Most items of a page, and the number given when none is asked for is [`PAGE_ITEMS_DEFAULT`].

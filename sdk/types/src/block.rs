@@ -6,8 +6,7 @@ use wincode::{SchemaRead, SchemaWrite};
 use crate::{
     codec::encode,
     hash::{
-        BlockHash, ChainId, Hash32, NodeId, ReceiptsRoot, StateRoot, TransactionsRoot, ValidatorsHash,
-        domain_hash,
+        BlockHash, ChainId, Hash32, NodeId, ReceiptsRoot, StateRoot, TransactionsRoot, ValidatorsHash, domain_hash,
     },
     merkle,
     numbers::{Height, TimestampMs},

@@ -4,10 +4,7 @@
 //! the presence of an `Option`. One value has one encoding and one accepted byte string has one value: trailing bytes
 //! are refused, and types that stand for a map check their order in their own `validate`.
 
-use wincode::{
-    SchemaRead, SchemaWrite,
-    config::Configuration,
-};
+use wincode::{SchemaRead, SchemaWrite, config::Configuration};
 
 /// Largest byte string that is ever decoded, in bytes: a block of the largest allowed size and its frame.
 pub const DECODE_BYTES_MAX: usize = 32 << 20;
@@ -57,14 +54,9 @@ where
     T: SchemaRead<'a, Format, Dst = T>,
 {
     if bytes.len() > max.min(DECODE_BYTES_MAX) {
-        return Err(CodecError::TooLarge {
-            what,
-            actual: bytes.len(),
-            max: max.min(DECODE_BYTES_MAX),
-        });
+        return Err(CodecError::TooLarge { what, actual: bytes.len(), max: max.min(DECODE_BYTES_MAX) });
     }
-    wincode::config::deserialize_exact(bytes, Format::new())
-        .map_err(|_| CodecError::Malformed { what })
+    wincode::config::deserialize_exact(bytes, Format::new()).map_err(|_| CodecError::Malformed { what })
 }
 
 /// Decodes a value from the front of `bytes` and returns it with the rest.
@@ -76,8 +68,6 @@ where
     T: SchemaRead<'a, Format, Dst = T>,
 {
     let mut rest = bytes;
-    let value = <T as SchemaRead<'a, Format>>::get(&mut rest)
-        .map_err(|_| CodecError::Malformed { what })?;
+    let value = <T as SchemaRead<'a, Format>>::get(&mut rest).map_err(|_| CodecError::Malformed { what })?;
     Ok((value, rest))
 }
-

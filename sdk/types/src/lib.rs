@@ -32,8 +32,8 @@ pub use block::{Block, GenesisHeader, Header};
 pub use certificate::{CertificateError, CommitCertificate, CommitSignature};
 pub use codec::{CodecError, decode, encode};
 pub use hash::{
-    AccountId, BlockHash, ChainId, CodeHash, EventsRoot, Hash32, NodeId, OutputHash, ReceiptsRoot,
-    StateRoot, TransactionsRoot, TxId, ValidatorsHash,
+    AccountId, BlockHash, ChainId, CodeHash, EventsRoot, Hash32, NodeId, OutputHash, ReceiptsRoot, StateRoot,
+    TransactionsRoot, TxId, ValidatorsHash,
 };
 pub use keys::{Algorithm, PublicKey, SecretKey, Signature, SignatureError};
 pub use light::{FinalityProof, LightClient, ProofBundle, ProofError, VerifiedClaim};
@@ -41,8 +41,8 @@ pub use numbers::{Fuel, Height, Power, Round, TimestampMs};
 pub use receipt::{Event, Failure, Outcome, Receipt};
 pub use state::{RangeProof, StateEntry, StateProof, StateProofError};
 pub use transaction::{
-    AccountSignature, Call, ContractName, Transaction, TransactionBody, TransactionError,
-    UnverifiedTransaction, VerifiedTransaction,
+    AccountSignature, Call, ContractName, Transaction, TransactionBody, TransactionError, UnverifiedTransaction,
+    VerifiedTransaction,
 };
 pub use validators::{Validator, ValidatorSet, ValidatorSetError};
 pub use vote::{ProposalStatement, VoteKind, VoteStatement};

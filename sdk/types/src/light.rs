@@ -84,7 +84,11 @@ impl LightClient {
     /// # Errors
     /// [`ProofError::WrongChain`] for the genesis of another chain, [`ProofError::Set`] or [`ProofError::FirstSet`] for
     /// a set that is not the first one's.
-    pub fn from_genesis(expected: ChainId, genesis: &GenesisHeader, first_set: ValidatorSet) -> Result<Self, ProofError> {
+    pub fn from_genesis(
+        expected: ChainId,
+        genesis: &GenesisHeader,
+        first_set: ValidatorSet,
+    ) -> Result<Self, ProofError> {
         let actual = genesis.chain();
         if actual != expected {
             return Err(ProofError::WrongChain { actual, expected });

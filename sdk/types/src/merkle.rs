@@ -74,11 +74,7 @@ pub fn path(leaves: &[Hash32], index: usize) -> Option<MerklePath> {
         level = level_up(&level);
         at /= 2;
     }
-    Some(MerklePath {
-        index: u32::try_from(index).ok()?,
-        count: u32::try_from(leaves.len()).ok()?,
-        siblings,
-    })
+    Some(MerklePath { index: u32::try_from(index).ok()?, count: u32::try_from(leaves.len()).ok()?, siblings })
 }
 
 impl MerklePath {

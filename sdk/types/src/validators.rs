@@ -107,10 +107,7 @@ impl ValidatorSet {
     /// Position of a node in the set.
     #[must_use]
     pub fn index_of(&self, node: &NodeId) -> Option<u16> {
-        self.validators
-            .iter()
-            .position(|v| v.key.node() == *node)
-            .and_then(|i| u16::try_from(i).ok())
+        self.validators.iter().position(|v| v.key.node() == *node).and_then(|i| u16::try_from(i).ok())
     }
 
     /// Who proposes at a height and round: round-robin in order of key.

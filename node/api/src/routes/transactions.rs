@@ -78,7 +78,10 @@ pub(crate) async fn submit(State(api): State<Api>, request: Request) -> Result<R
         (status = "default", description = "Refused as a whole", body = Problem, content_type = "application/problem+json"),
     )
 )]
-pub(crate) async fn submit_batch(State(api): State<Api>, request: Request) -> Result<Json<SubmitBatchAnswer>, ApiError> {
+pub(crate) async fn submit_batch(
+    State(api): State<Api>,
+    request: Request,
+) -> Result<Json<SubmitBatchAnswer>, ApiError> {
     let media_type = MediaType::required(request.headers())?;
     let body = read_body(request, BATCH_BYTES_MAX).await?;
     let transactions = match media_type {

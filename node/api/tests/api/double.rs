@@ -19,14 +19,14 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 use vouch_api::{AdminToken, ApiConfig, ApiError, ApiState, Backend, Limits, Transport, router};
 use vouch_types::{
-    BlockHash, Call, ChainId, CodeHash, CommitCertificate, ContractName, Event, EventsRoot, Fuel, Header, Height, NodeId,
-    OutputHash, Power, ReceiptsRoot, Round, SecretKey, StateRoot, TimestampMs, TransactionBody, TransactionsRoot, TxId,
-    UnverifiedTransaction, ValidatorsHash,
+    BlockHash, Call, ChainId, CodeHash, CommitCertificate, ContractName, Event, EventsRoot, Fuel, Header, Height,
+    NodeId, OutputHash, Power, ReceiptsRoot, Round, SecretKey, StateRoot, TimestampMs, TransactionBody,
+    TransactionsRoot, TxId, UnverifiedTransaction, ValidatorsHash,
     api::{
-        BackupView, BlockSummary, CallView, ChainParams, Claim, Condition, ConditionState, ContractSummary, ContractView,
-        Cursor, EventView, EvidenceView, FinalBlock, HexBytes, MemberView, NodeStatus, OutcomeView, QueryRequest,
-        QueryView, ReceiptView, Role, StateView, SubmitStatus, Submitted, TransactionStatus, TransactionView,
-        ValidatorsView,
+        BackupView, BlockSummary, CallView, ChainParams, Claim, Condition, ConditionState, ContractSummary,
+        ContractView, Cursor, EventView, EvidenceView, FinalBlock, HexBytes, MemberView, NodeStatus, OutcomeView,
+        QueryRequest, QueryView, ReceiptView, Role, StateView, SubmitStatus, Submitted, TransactionStatus,
+        TransactionView, ValidatorsView,
     },
     encode,
 };
@@ -265,9 +265,9 @@ impl Backend for Plain {
             kind: "double_prevote".into(),
             bytes: HexBytes(vec![1]),
         };
-        let rest = (0..3).map(evidence).filter(|one| {
-            after.is_none_or(|after| Cursor { height: one.height, index: one.sequence } > after)
-        });
+        let rest = (0..3)
+            .map(evidence)
+            .filter(|one| after.is_none_or(|after| Cursor { height: one.height, index: one.sequence } > after));
         Ok(rest.take(usize::try_from(limit).expect("fits")).collect())
     }
 

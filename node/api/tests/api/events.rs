@@ -104,7 +104,11 @@ async fn filters_leave_cursors_as_they_are() {
     let api = api(&chain);
     fill(&api, &chain).await;
     let id = transaction(2, "remove").0;
-    let at = if open(&api, "/api/v1/events?after=0-0&name=remove", None).await.ids(1).await == ["event 1-2"] { 1 } else { 3 };
+    let at = if open(&api, "/api/v1/events?after=0-0&name=remove", None).await.ids(1).await == ["event 1-2"] {
+        1
+    } else {
+        3
+    };
     let cases = [
         (format!("tx={id}"), vec![format!("transaction 1-{at}"), format!("event 1-{}", at + 1)]),
         ("name=remove".into(), vec![format!("event 1-{}", at + 1)]),
@@ -139,7 +143,10 @@ async fn the_server_says_why_it_ends_a_stream() {
     reader.ids(6).await;
     shutdown.cancel();
     let (event, _, data) = reader.next().await.expect("a last message");
-    assert_eq!((event.as_str(), &data["problem"]["code"], &data["cursor"]), ("end", &"events.shutting_down".into(), &"2-0".into()));
+    assert_eq!(
+        (event.as_str(), &data["problem"]["code"], &data["cursor"]),
+        ("end", &"events.shutting_down".into(), &"2-0".into())
+    );
     assert!(reader.next().await.is_none());
 
     chain.prune_below(2);
@@ -165,7 +172,10 @@ async fn a_reader_that_takes_nothing_is_let_go_with_its_place() {
     tokio::time::timeout(Duration::from_secs(20), dropped).await.expect("the reader is let go");
     assert_eq!(reader.ids(2).await, ["block 1-0", "block 2-0"]);
     let (event, _, data) = reader.next().await.expect("a last message");
-    assert_eq!((event.as_str(), &data["problem"]["code"], &data["cursor"]), ("end", &"events.too_slow".into(), &"2-0".into()));
+    assert_eq!(
+        (event.as_str(), &data["problem"]["code"], &data["cursor"]),
+        ("end", &"events.too_slow".into(), &"2-0".into())
+    );
 }
 
 async fn metrics(api: &Router) -> String {
@@ -178,11 +188,21 @@ async fn streams_are_counted_and_given_back() {
     let api = api_with(&chain, Limits { event_streams_max: 1, ..unlimited() }, CancellationToken::new());
     let first = open(&api, "/api/v1/events", None).await;
     let refused = get(&api, "/api/v1/events").await;
-    assert_eq!((refused.code().as_str(), &refused.headers["retry-after"]), ("events.too_many", &"5".parse().expect("value")));
+    assert_eq!(
+        (refused.code().as_str(), &refused.headers["retry-after"]),
+        ("events.too_many", &"5".parse().expect("value"))
+    );
     drop(first);
     let mut tries = 0;
     // The task gives its place back as soon as it is scheduled.
-    while api.clone().oneshot(request("GET", "/api/v1/events").body(Body::empty()).expect("request")).await.expect("infallible").status() != 200 {
+    while api
+        .clone()
+        .oneshot(request("GET", "/api/v1/events").body(Body::empty()).expect("request"))
+        .await
+        .expect("infallible")
+        .status()
+        != 200
+    {
         tries += 1;
         assert!(tries < 1000, "the place is not given back");
         tokio::task::yield_now().await;

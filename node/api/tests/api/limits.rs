@@ -41,7 +41,8 @@ async fn too_many_at_once_are_told_so() {
     let limits = Limits { requests_in_flight_max: 1, ..unlimited() };
     let api = api_with(&Plain::new(), limits, CancellationToken::new());
     let hang = api.clone();
-    let first = tokio::spawn(async move { post(&hang, "/api/v1/contracts/notes/query/hang", "application/json", "").await });
+    let first =
+        tokio::spawn(async move { post(&hang, "/api/v1/contracts/notes/query/hang", "application/json", "").await });
     tokio::task::yield_now().await;
     let refused = get(&api, "/api/v1/status").await;
     assert_eq!((refused.status.as_u16(), refused.code().as_str()), (503, "request.overloaded"));

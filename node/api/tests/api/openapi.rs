@@ -17,7 +17,10 @@ fn the_checked_in_description_is_that_of_the_code() {
         std::fs::write(&path, &actual).expect("writes");
     }
     let expected = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(actual == expected, "docs/openapi.json is out of date: run this test with {BLESS}=1 and look at the difference");
+    assert!(
+        actual == expected,
+        "docs/openapi.json is out of date: run this test with {BLESS}=1 and look at the difference"
+    );
 }
 
 #[tokio::test]

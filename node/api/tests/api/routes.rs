@@ -146,7 +146,9 @@ async fn the_other_routes_answer() {
     assert_eq!(bare.status, StatusCode::OK);
     let metrics = String::from_utf8(get(&api, "/metrics").await.body).expect("text");
     assert!(metrics.starts_with("vouch_ledger_head 1\n"), "{metrics}");
-    assert!(metrics.contains("vouch_api_requests_total{route=\"/api/v1/blocks/{height}\",method=\"GET\",status=\"200\"} 2"));
+    assert!(
+        metrics.contains("vouch_api_requests_total{route=\"/api/v1/blocks/{height}\",method=\"GET\",status=\"200\"} 2")
+    );
 
     chain.set_condition(stalled());
     let ready = get(&api, "/ready").await;
@@ -229,7 +231,13 @@ async fn refusals_of_writes_have_their_codes() {
         ("/api/v1/contracts/none/query/x", JSON, vec![], 404, "query.unknown_contract"),
         ("/api/v1/contracts/notes/query/x", JSON, vec![], 404, "query.unknown_method"),
         ("/api/v1/contracts/notes/query/refuse", JSON, vec![], 422, "notes.not_yours"),
-        ("/api/v1/contracts/notes/query/echo", JSON, br#"{"arguments":1,"encoded":"00"}"#.to_vec(), 400, "request.malformed"),
+        (
+            "/api/v1/contracts/notes/query/echo",
+            JSON,
+            br#"{"arguments":1,"encoded":"00"}"#.to_vec(),
+            400,
+            "request.malformed",
+        ),
         ("/api/v1/contracts/notes/query/panic", JSON, vec![], 500, "internal"),
         ("/api/v1/status", JSON, vec![], 405, "route.method_not_allowed"),
     ];
@@ -277,7 +285,9 @@ async fn methods_headers_and_languages() {
         assert_eq!(answer.headers["allow"], "POST", "{method}");
     }
     let answer = get(&api, "/api/v1/status").await;
-    for (name, value) in [("x-content-type-options", "nosniff"), ("cache-control", "no-store"), ("x-frame-options", "DENY")] {
+    for (name, value) in
+        [("x-content-type-options", "nosniff"), ("cache-control", "no-store"), ("x-frame-options", "DENY")]
+    {
         assert_eq!(answer.headers[name], value);
     }
     assert!(answer.headers.get("strict-transport-security").is_none(), "not without TLS");

@@ -72,7 +72,10 @@ async fn submit_wait_list_query_backup() {
     let body = QueryBody { arguments: serde_json::json!({ "a": 1 }), ..QueryBody::default() };
     assert_eq!(client.query(&notes(), "echo", body).await.expect("query").value, Some(serde_json::json!({ "a": 1 })));
     assert_eq!(client.state(&notes(), &[1], true).await.expect("state").proof.expect("proof").0, [2]);
-    assert_eq!(client.contracts(&ListQuery { from: Some("a".into()), limit: Some(1) }).await.expect("list").items.len(), 1);
+    assert_eq!(
+        client.contracts(&ListQuery { from: Some("a".into()), limit: Some(1) }).await.expect("list").items.len(),
+        1
+    );
     assert_eq!(client.status().await.expect("status").chain, CHAIN);
     assert_eq!(client.backup("/no-such-file").await.expect("backup").height, Height(1));
     client.validators(None).await.expect("validators");
@@ -94,7 +97,10 @@ async fn errors_carry_the_nodes_code_and_are_not_tried_again() {
     let other = ClientConfig { chain: Some(ChainId([9; 32])), ..patient(&[&node.url]) }.build().expect("client");
     assert_eq!(other.params().await.expect_err("other chain").code(), "client.wrong_chain");
     let plain_text = ClientConfig { attempts_max: 1, ..patient(&[&node.url.replace("http:", "https:")]) };
-    assert!(matches!(plain_text.build().expect("client").status().await.expect_err("no TLS there").code(), "client.tls" | "client.unreachable"));
+    assert!(matches!(
+        plain_text.build().expect("client").status().await.expect_err("no TLS there").code(),
+        "client.tls" | "client.unreachable"
+    ));
     node.stop().await;
     assert_eq!(client.status().await.expect_err("gone").code(), "client.unreachable");
     for bad in [vec![], vec!["ftp://x".to_owned()], vec!["nonsense".to_owned()]] {
@@ -110,7 +116,8 @@ async fn another_node_takes_over_for_requests_and_streams() {
     let request = EventsRequest { after: Some(Cursor::default()), ..EventsRequest::default() };
     let mut items = client.events(request);
     chain.seal();
-    let next = |item: Option<Result<(Cursor, FeedItem), vouch_sdk::Error>>| item.expect("more").expect("item").0.to_string();
+    let next =
+        |item: Option<Result<(Cursor, FeedItem), vouch_sdk::Error>>| item.expect("more").expect("item").0.to_string();
     assert_eq!(next(items.next().await), "1-0");
     first.stop().await;
     assert_eq!(client.status().await.expect("the second answers").head, Height(1));

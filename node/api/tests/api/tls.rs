@@ -46,11 +46,8 @@ async fn bind(dir: &Path) -> Result<Server, ServeError> {
 }
 
 async fn status_code(url: &str, ca: Option<&str>) -> String {
-    let config = ClientConfig {
-        ca_pem: ca.map(|pem| pem.as_bytes().to_vec()),
-        attempts_max: 1,
-        ..ClientConfig::new(url)
-    };
+    let config =
+        ClientConfig { ca_pem: ca.map(|pem| pem.as_bytes().to_vec()), attempts_max: 1, ..ClientConfig::new(url) };
     match config.build().expect("client").status().await {
         Ok(_) => "ok".into(),
         Err(error) => error.code().to_owned(),

@@ -91,7 +91,11 @@ impl TreeHead {
         let Some(bytes) = view.get(Table::Meta, HEAD_KEY)? else { return Ok(Self::EMPTY) };
         let head: Self = codec::decode("head of the state tree", &bytes, HEAD_BYTES_MAX)
             .map_err(|_| TreeError::Corrupt { what: "head of the state tree" })?;
-        if head.version == FORMAT_VERSION { Ok(head) } else { Err(TreeError::Corrupt { what: "head of the state tree" }) }
+        if head.version == FORMAT_VERSION {
+            Ok(head)
+        } else {
+            Err(TreeError::Corrupt { what: "head of the state tree" })
+        }
     }
 
     /// The stored form.

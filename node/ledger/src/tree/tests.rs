@@ -38,10 +38,8 @@ impl Model {
 
     fn root(&self) -> StateRoot {
         let slots = self.entries.len() as u64;
-        let mut level: Vec<Hash32> = (0..)
-            .zip(&self.entries)
-            .map(|(slot, (key, value))| slot_hash(slot, key, value.as_deref()))
-            .collect();
+        let mut level: Vec<Hash32> =
+            (0..).zip(&self.entries).map(|(slot, (key, value))| slot_hash(slot, key, value.as_deref())).collect();
         for _ in 0..4 * page_levels(slots) {
             level.resize(level.len().next_multiple_of(2).max(2), Hash32::ZERO);
             level = level.chunks(2).map(|pair| node_hash(&pair[0], &pair[1])).collect();
@@ -61,7 +59,9 @@ fn sorted(changes: impl IntoIterator<Item = StateChange>) -> Vec<StateChange> {
 
 fn puts(range: std::ops::Range<u32>) -> Vec<StateChange> {
     // The hash spreads the keys, so that slots are not in the order of keys from block to block.
-    sorted(range.map(|n| (blake3::hash(&n.to_le_bytes()).as_bytes().to_vec(), Some(vec![n.to_le_bytes()[0]; (n % 90) as usize]))))
+    sorted(range.map(|n| {
+        (blake3::hash(&n.to_le_bytes()).as_bytes().to_vec(), Some(vec![n.to_le_bytes()[0]; (n % 90) as usize]))
+    }))
 }
 
 fn commit(storage: &MemoryStorage, tree: &mut StateTree, changes: &[StateChange]) {
@@ -267,7 +267,8 @@ fn pieces(source: &MemoryStorage, bytes_max: usize) -> Vec<RangeProof> {
 
 #[test]
 fn an_import_gives_the_same_bytes_even_when_every_piece_is_followed_by_a_crash() {
-    for (slots, bytes_max) in [(0, 100), (1, 100), (16, 100), (17, 900), (300, 900), (4200, 30_000), (4200, usize::MAX)] {
+    for (slots, bytes_max) in [(0, 100), (1, 100), (16, 100), (17, 900), (300, 900), (4200, 30_000), (4200, usize::MAX)]
+    {
         let (source, tree) = built(slots);
         let target = MemoryStorage::new();
         for piece in pieces(&source, bytes_max) {
@@ -304,7 +305,12 @@ fn an_interrupted_finish_is_done_again() {
         target.write(import.accept(&piece).unwrap(), Durability::Synced).unwrap();
     }
     let next = target.counters().writes + 1;
-    target.set_write_fault(Some(Fault { kind: FaultKind::DiskFull, first: next + 1, last: next + 1, takes_effect: false }));
+    target.set_write_fault(Some(Fault {
+        kind: FaultKind::DiskFull,
+        first: next + 1,
+        last: next + 1,
+        takes_effect: false,
+    }));
     assert!(matches!(import.finish(&target), Err(TreeError::Storage(_))));
     target.crash(1);
     assert_eq!(StateTree::open(&target).unwrap_err(), TreeError::ImportUnfinished);
@@ -350,7 +356,8 @@ fn damage_is_found() {
         batch.put(table, key, value);
         storage.write(batch, Durability::Synced).unwrap();
     };
-    let is_corrupt = |result: Result<(), TreeError>| assert!(matches!(result, Err(TreeError::Corrupt { .. })), "{result:?}");
+    let is_corrupt =
+        |result: Result<(), TreeError>| assert!(matches!(result, Err(TreeError::Corrupt { .. })), "{result:?}");
     let at_open: [(Table, Vec<u8>, usize); 5] = [
         (Table::Meta, b"state_tree".to_vec(), 0),
         (Table::Meta, b"state_tree".to_vec(), 1),

@@ -104,10 +104,8 @@ impl StateTree {
         changes: &[StateChange],
         known: &[KnownSlot],
     ) -> Result<Vec<KnownSlot>, TreeError> {
-        let mut known =
-            if known.is_empty() { vec![KnownSlot::Unknown; changes.len()] } else { known.to_vec() };
-        let unknown: Vec<usize> =
-            (0..known.len()).filter(|&index| known[index] == KnownSlot::Unknown).collect();
+        let mut known = if known.is_empty() { vec![KnownSlot::Unknown; changes.len()] } else { known.to_vec() };
+        let unknown: Vec<usize> = (0..known.len()).filter(|&index| known[index] == KnownSlot::Unknown).collect();
         if !unknown.is_empty() {
             let keys: Vec<&[u8]> = unknown.iter().map(|&index| changes[index].0.as_slice()).collect();
             for (index, record) in unknown.into_iter().zip(view.get_many(Table::State, &keys)?) {
@@ -163,9 +161,7 @@ impl StateTree {
         each_changed_page(
             leaves,
             |number| match stored.next() {
-                Some((&stored_number, bytes)) if stored_number == number => {
-                    self.checked_page(number, bytes.as_deref())
-                }
+                Some((&stored_number, bytes)) if stored_number == number => self.checked_page(number, bytes.as_deref()),
                 _ => Ok(HashedPage::unhashed(&Page::default())),
             },
             |number, page| batch.put(Table::Tree, page_key(0, number), page.to_bytes()),

@@ -1,5 +1,5 @@
 //! The network as its users see it: real nodes, real sockets on loopback, no stand-ins.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 mod admission;
 mod mesh;

@@ -25,8 +25,8 @@ async fn four_nodes_form_a_full_mesh_with_one_connection_per_pair() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_channel_keeps_its_order() {
-    let mut nodes = mesh(4, &NetLimits::default()).await;
     const COUNT: u32 = 50;
+    let mut nodes = mesh(4, &NetLimits::default()).await;
     for ((consensus, blocks), transactions) in
         payloads(COUNT, 700).zip(payloads(COUNT, 300_000)).zip(payloads(COUNT, 10_000))
     {
@@ -36,17 +36,16 @@ async fn each_channel_keeps_its_order() {
     }
     let sender = nodes[0].key();
     for node in &mut nodes[1..] {
-        for (channel, size) in [(Channel::Consensus, 700), (Channel::Blocks, 300_000), (Channel::Transactions, 10_000)] {
+        for (channel, size) in [(Channel::Consensus, 700), (Channel::Blocks, 300_000), (Channel::Transactions, 10_000)]
+        {
             for expected in payloads(COUNT, size) {
                 let (from, bytes) = node.received(channel).await;
                 assert_eq!((from, number(&bytes)), (sender, number(&expected)), "{channel:?}");
                 assert!(bytes == expected);
             }
         }
-        node.until("all are counted", |net| {
-            net.stats().channels.iter().all(|c| c.messages_in == u64::from(COUNT))
-        })
-        .await;
+        node.until("all are counted", |net| net.stats().channels.iter().all(|c| c.messages_in == u64::from(COUNT)))
+            .await;
         let stats = node.net.stats();
         assert_eq!(stats.channel(Channel::Blocks).bytes_in, u64::from(COUNT) * 300_000);
     }
@@ -134,7 +133,10 @@ async fn the_larger_key_dials_when_the_smaller_one_cannot() {
     // A port nobody listens on: taken and given back by the system.
     let nowhere = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     small.net.set_peers(vec![PeerEntry { key: large.key(), address: nowhere.to_string() }]);
-    large.net.set_peers(vec![PeerEntry { key: small.key(), address: format!("localhost:{}", small.net.local_address().port()) }]);
+    large.net.set_peers(vec![PeerEntry {
+        key: small.key(),
+        address: format!("localhost:{}", small.net.local_address().port()),
+    }]);
     small.connected(large.key()).await;
     large.connected(small.key()).await;
     assert_eq!(large.net.stats().dials_failed, 0);

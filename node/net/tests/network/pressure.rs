@@ -189,9 +189,7 @@ async fn events_come_most_urgent_first() {
     nodes[0].net.send(&to, Channel::Transactions, one(3)).unwrap();
     nodes[0].net.send(&to, Channel::Blocks, one(2)).unwrap();
     nodes[0].net.send(&to, Channel::Consensus, one(1)).unwrap();
-    nodes[1]
-        .until("all have arrived", |net| net.stats().channels.iter().all(|c| c.messages_in == 1))
-        .await;
+    nodes[1].until("all have arrived", |net| net.stats().channels.iter().all(|c| c.messages_in == 1)).await;
     for expected in Channel::ALL {
         match nodes[1].next().await {
             Event::Received { channel, .. } => assert_eq!(channel, expected),

@@ -60,7 +60,10 @@ async fn every_way_to_get_no_response_has_its_error() {
 
     // Never answered, twice, and no place for a third.
     let (first, second, third) = tokio::join!(ask(1), ask(2), ask(3));
-    assert_eq!((first, second, third), (Err(RequestError::Timeout), Err(RequestError::Timeout), Err(RequestError::Busy)));
+    assert_eq!(
+        (first, second, third),
+        (Err(RequestError::Timeout), Err(RequestError::Timeout), Err(RequestError::Busy))
+    );
     let (late, other) = (requested(server).await.2, requested(server).await.2);
     drop(other);
     server.until("the request has ended here too", |_| late.is_gone()).await;

@@ -43,12 +43,8 @@ impl Node {
     }
 
     pub async fn start_at(seed: [u8; 32], limits: &NetLimits, listen: &str, chain: ChainId) -> Self {
-        let config = NetConfig {
-            secret: SecretKey::from_seed(seed),
-            listen: listen.into(),
-            chain,
-            limits: limits.clone(),
-        };
+        let config =
+            NetConfig { secret: SecretKey::from_seed(seed), listen: listen.into(), chain, limits: limits.clone() };
         let (net, events) = start(config).await.unwrap();
         Self { net, seed, events, seen: VecDeque::new() }
     }
@@ -168,7 +164,8 @@ pub async fn mesh(count: u8, limits: &NetLimits) -> Vec<Node> {
 
 /// Protocol names as documented: `/vouch/<16 hex digits>/<name>/1`.
 pub fn protocol(chain: ChainId, name: &str) -> StreamProtocol {
-    StreamProtocol::try_from_owned(format!("/vouch/{}/{name}/1", &chain.to_string()[..16])).unwrap()
+    let digits: String = chain.to_string().chars().take(16).collect();
+    StreamProtocol::try_from_owned(format!("/vouch/{digits}/{name}/1")).unwrap()
 }
 
 pub const ALL_NAMES: [&str; 4] = ["consensus", "blocks", "transactions", "sync"];
@@ -201,7 +198,11 @@ impl RawPeer {
         let keypair = identity::Keypair::ed25519_from_bytes(&mut bytes).unwrap();
         let mut swarm: Swarm<libp2p_stream::Behaviour> = libp2p::SwarmBuilder::with_existing_identity(keypair)
             .with_tokio()
-            .with_tcp(libp2p::tcp::Config::new().nodelay(true), libp2p::noise::Config::new, libp2p::yamux::Config::default)
+            .with_tcp(
+                libp2p::tcp::Config::new().nodelay(true),
+                libp2p::noise::Config::new,
+                libp2p::yamux::Config::default,
+            )
             .unwrap()
             .with_behaviour(|_| libp2p_stream::Behaviour::new())
             .unwrap()

@@ -167,11 +167,7 @@ fn check_name(path: &str, name: &str, rule: fn(&str) -> bool) -> Result<(), AbiE
     if rule(name) { Ok(()) } else { Err(AbiError::Name { path: path.to_owned(), name: name.to_owned() }) }
 }
 
-fn check_unique<'a>(
-    path: &str,
-    names: impl Iterator<Item = &'a str>,
-    rule: fn(&str) -> bool,
-) -> Result<(), AbiError> {
+fn check_unique<'a>(path: &str, names: impl Iterator<Item = &'a str>, rule: fn(&str) -> bool) -> Result<(), AbiError> {
     let mut seen = BTreeSet::new();
     for name in names {
         check_name(path, name, rule)?;

@@ -20,12 +20,7 @@ use crate::{
 };
 
 fn text(pattern: &str, description: &str) -> RefOr<Schema> {
-    ObjectBuilder::new()
-        .schema_type(Type::String)
-        .pattern(Some(pattern))
-        .description(Some(description))
-        .build()
-        .into()
+    ObjectBuilder::new().schema_type(Type::String).pattern(Some(pattern)).description(Some(description)).build().into()
 }
 
 fn number(format: KnownFormat, description: &str) -> RefOr<Schema> {

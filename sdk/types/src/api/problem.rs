@@ -172,8 +172,18 @@ mod tests {
     #[test]
     fn every_transaction_error_has_an_entry() {
         for code in [
-            "tx.too_large", "tx.malformed", "tx.unknown_version", "tx.wrong_chain", "tx.call_count", "tx.signers",
-            "tx.contract_name", "tx.method_name", "tx.bad_signature", "tx.expired", "tx.expiry_too_far", "tx.replayed",
+            "tx.too_large",
+            "tx.malformed",
+            "tx.unknown_version",
+            "tx.wrong_chain",
+            "tx.call_count",
+            "tx.signers",
+            "tx.contract_name",
+            "tx.method_name",
+            "tx.bad_signature",
+            "tx.expired",
+            "tx.expiry_too_far",
+            "tx.replayed",
             "tx.unknown_account",
         ] {
             assert!(kind_of(code).is_some(), "{code}");
@@ -194,8 +204,13 @@ mod tests {
     #[test]
     fn language_tags() {
         for (tag, expected) in [
-            ("zh", Language::Chinese), ("zh_CN.UTF-8", Language::Chinese), ("ZH-hans", Language::Chinese),
-            ("en_US", Language::English), ("", Language::English), ("z", Language::English), ("日本", Language::English),
+            ("zh", Language::Chinese),
+            ("zh_CN.UTF-8", Language::Chinese),
+            ("ZH-hans", Language::Chinese),
+            ("en_US", Language::English),
+            ("", Language::English),
+            ("z", Language::English),
+            ("日本", Language::English),
         ] {
             assert_eq!(Language::from_tag(tag), expected, "{tag}");
         }

@@ -2,12 +2,7 @@
 
 use super::ProblemKind;
 
-const fn kind(
-    code: &'static str,
-    status: u16,
-    title: [&'static str; 2],
-    mend: [&'static str; 2],
-) -> ProblemKind {
+const fn kind(code: &'static str, status: u16, title: [&'static str; 2], mend: [&'static str; 2]) -> ProblemKind {
     let ([title_en, title_zh], [mend_en, mend_zh]) = (title, mend);
     ProblemKind { code, status, title_en, title_zh, mend_en, mend_zh }
 }

@@ -210,11 +210,9 @@ impl From<&Receipt> for ReceiptView {
     fn from(receipt: &Receipt) -> Self {
         let outcome = match &receipt.outcome {
             Outcome::Success => OutcomeView::Success,
-            Outcome::Failed(failure) => OutcomeView::Failed {
-                call: failure.call,
-                code: failure.code.clone(),
-                message: failure.message.clone(),
-            },
+            Outcome::Failed(failure) => {
+                OutcomeView::Failed { call: failure.call, code: failure.code.clone(), message: failure.message.clone() }
+            }
         };
         Self {
             outcome,

@@ -144,10 +144,14 @@ fn descriptions_with_a_fault_are_refused() {
     abi_refused("abi.unknown_type", "/types/Line/struct/0/type", json!({"named": "line"}));
     abi_refused("abi.endless_type", "/types/Line/struct/0/type", json!({"named": "Line"}));
     abi_refused("abi.endless_type", "/types/State/enum/1/fields/0/type", json!({"named": "State"}));
-    abi_refused("abi.endless_type", "/types", json!({
-        "Line": {"struct": [{"name": "state", "type": {"named": "State"}}]},
-        "State": {"enum": [{"name": "Open"}, {"name": "In", "fields": [{"name": "line", "type": {"named": "Line"}}]}]},
-    }));
+    abi_refused(
+        "abi.endless_type",
+        "/types",
+        json!({
+            "Line": {"struct": [{"name": "state", "type": {"named": "State"}}]},
+            "State": {"enum": [{"name": "Open"}, {"name": "In", "fields": [{"name": "line", "type": {"named": "Line"}}]}]},
+        }),
+    );
     abi_refused("abi.double_option", "/types/Line/struct/0/type", json!({"option": {"option": "u8"}}));
     let deep = (0..40).fold(json!("u8"), |inner, _| json!({"list": inner}));
     abi_refused("abi.depth", "/methods/0/result", deep);
@@ -166,7 +170,11 @@ fn a_chain_of_types_that_is_too_long_is_refused() {
             }
             let text = json!({"abi": 1, "name": "a", "version": "1", "methods": [], "types": types});
             let result = Abi::from_json(&text.to_string());
-            assert_eq!(result.as_ref().err().map(vouch_types::AbiError::code), (!fits).then_some("abi.depth"), "{count}");
+            assert_eq!(
+                result.as_ref().err().map(vouch_types::AbiError::code),
+                (!fits).then_some("abi.depth"),
+                "{count}"
+            );
         }
     }
 }
@@ -256,7 +264,11 @@ fn bytes_that_are_no_value_are_refused() {
         (list(Type::U64), [2u64.to_le_bytes(), [0; 8]].concat(), "value.truncated"),
         (list(Type::U8), u64::MAX.to_le_bytes().to_vec(), "value.truncated"),
         (Type::Bytes, vec![0; VALUE_BYTES_MAX + 1], "value.too_large"),
-        (list(Type::Bool), [(VALUES_MAX as u64).to_le_bytes().as_slice(), &vec![0; VALUES_MAX]].concat(), "value.too_large"),
+        (
+            list(Type::Bool),
+            [(VALUES_MAX as u64).to_le_bytes().as_slice(), &vec![0; VALUES_MAX]].concat(),
+            "value.too_large",
+        ),
     ] {
         assert_eq!(abi.decode_value(&ty, &bytes).unwrap_err().code(), code, "{ty:?}");
     }

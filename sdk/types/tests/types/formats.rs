@@ -78,9 +78,12 @@ fn transaction_json(tx: &Transaction, chain: ChainId) -> Value {
     let unverified = UnverifiedTransaction::decode(raw.clone(), chain).unwrap();
     assert_eq!(unverified.id(), tx.body.id());
     assert_eq!(unverified.verify().unwrap().raw(), raw);
-    let calls: Vec<Value> = tx.body.calls.iter().map(|c| {
-        json!({"contract": c.contract, "method": c.method, "arguments": hex::encode(&c.arguments)})
-    }).collect();
+    let calls: Vec<Value> = tx
+        .body
+        .calls
+        .iter()
+        .map(|c| json!({"contract": c.contract, "method": c.method, "arguments": hex::encode(&c.arguments)}))
+        .collect();
     let signatures: Vec<Value> =
         tx.signatures.iter().map(|s| json!({"key": s.key, "signature": s.signature})).collect();
     json!({
@@ -97,10 +100,8 @@ fn transactions() {
     two_calls.calls.push(two_calls.calls[0].clone());
     two_calls.calls[1].arguments.clear();
     two_calls.expiry = Height(u64::MAX);
-    let cases = [
-        transaction_json(&transaction(chain, 1), chain),
-        transaction_json(&two_calls.sign(&[&secret(9)]), chain),
-    ];
+    let cases =
+        [transaction_json(&transaction(chain, 1), chain), transaction_json(&two_calls.sign(&[&secret(9)]), chain)];
     let about = "Signed over the digest; seeds of the keys are 32 bytes 100, 101 and 9.";
     golden::check("transaction.json", &json!({"about": about, "cases": cases}));
 }
@@ -172,9 +173,12 @@ fn certificates() {
             })
         })
         .collect();
-    golden::check("certificate.json", &json!({
-        "about": "proposers: of height 7, rounds 0 to 5.", "chain": chain.id(), "cases": cases,
-    }));
+    golden::check(
+        "certificate.json",
+        &json!({
+            "about": "proposers: of height 7, rounds 0 to 5.", "chain": chain.id(), "cases": cases,
+        }),
+    );
 }
 
 #[test]
@@ -193,13 +197,15 @@ fn receipts_and_events() {
     };
     let receipts = [success, failed].map(|r| json!({"receipt": r, "bytes": bytes_of!(Receipt, &r), "leaf": r.leaf()}));
     let events: Vec<Event> = (0..3).map(event).collect();
-    let shown: Vec<Value> =
-        events.iter().map(|e| json!({"event": e, "bytes": bytes_of!(Event, e)})).collect();
+    let shown: Vec<Value> = events.iter().map(|e| json!({"event": e, "bytes": bytes_of!(Event, e)})).collect();
     let roots: Vec<_> = (0..=3).map(|n| events_root(&events[..n])).collect();
-    golden::check("receipt.json", &json!({
-        "about": "events_roots: over the first 0 to 3 events.",
-        "receipts": receipts, "events": shown, "events_roots": roots,
-    }));
+    golden::check(
+        "receipt.json",
+        &json!({
+            "about": "events_roots: over the first 0 to 3 events.",
+            "receipts": receipts, "events": shown, "events_roots": roots,
+        }),
+    );
 }
 
 #[test]
@@ -269,7 +275,12 @@ fn abi_values() {
     let cases: Vec<Value> = [
         value(json!(1), json!(-1), json!("米"), json!([])),
         value(json!(9_007_199_254_740_991u64), json!("-9223372036854775808"), Value::Null, json!(["Open"])),
-        value(json!("18446744073709551615"), json!(0), json!(""), json!([{"Closed": {"reason": "x", "at": 3}}, "Open"])),
+        value(
+            json!("18446744073709551615"),
+            json!(0),
+            json!(""),
+            json!([{"Closed": {"reason": "x", "at": 3}}, "Open"]),
+        ),
     ]
     .into_iter()
     .map(|value| {

@@ -5,10 +5,10 @@ use proptest::{collection::vec, option, prelude::*, sample::Index};
 use serde::Serialize;
 use vouch_types::{
     AccountSignature, Block, BlockHash, Call, ChainId, CommitCertificate, CommitSignature, ContractName, Event,
-    EventsRoot, Failure, FinalityProof, Fuel, GenesisHeader, Hash32, Header, Height, NodeId, Outcome, OutputHash, Power,
-    ProofBundle, ProposalStatement, PublicKey, Receipt, ReceiptsRoot, Round, Signature, StateProof, StateRoot,
-    TimestampMs, Transaction, TransactionBody, TransactionsRoot, TxId, Validator, ValidatorSet, ValidatorsHash, VoteKind,
-    VoteStatement,
+    EventsRoot, Failure, FinalityProof, Fuel, GenesisHeader, Hash32, Header, Height, NodeId, Outcome, OutputHash,
+    Power, ProofBundle, ProposalStatement, PublicKey, Receipt, ReceiptsRoot, Round, Signature, StateProof, StateRoot,
+    TimestampMs, Transaction, TransactionBody, TransactionsRoot, TxId, Validator, ValidatorSet, ValidatorsHash,
+    VoteKind, VoteStatement,
     codec::Format,
     decode, encode,
     light::{Claim, EventProof, ReceiptProof, SetChange, TransactionProof},
@@ -360,9 +360,8 @@ fn claim() -> impl Strategy<Value = Claim> {
     prop_oneof![
         (blob(), path()).prop_map(|(raw, path)| Claim::Transaction(TransactionProof { raw, path })),
         receipt_proof().prop_map(Claim::Receipt),
-        (event(), path(), receipt_proof()).prop_map(|(event, path, receipt)| {
-            Claim::Event(EventProof { event, path, receipt })
-        }),
+        (event(), path(), receipt_proof())
+            .prop_map(|(event, path, receipt)| { Claim::Event(EventProof { event, path, receipt }) }),
         state_proof().prop_map(Claim::State),
     ]
 }
@@ -401,8 +400,19 @@ macro_rules! law {
 }
 
 law![
-    transaction, header, genesis, vote, proposal, certificate, validators, event, receipt, path, state_proof,
-    range_proof, bundle,
+    transaction,
+    header,
+    genesis,
+    vote,
+    proposal,
+    certificate,
+    validators,
+    event,
+    receipt,
+    path,
+    state_proof,
+    range_proof,
+    bundle,
 ];
 
 proptest! {

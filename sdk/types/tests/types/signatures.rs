@@ -80,9 +80,10 @@ fn point(encoding: &[u8; 32]) -> Option<EdwardsPoint> {
 /// Every pair of small-order key and small-order nonce with scalar 0: valid, since eight times either is zero.
 fn small_order() -> Vec<Case> {
     let encodings = small_order_encodings();
-    let pairs = encodings.iter().enumerate().flat_map(|(a, key)| {
-        encodings.iter().enumerate().map(move |(r, nonce)| (a, key, r, nonce))
-    });
+    let pairs = encodings
+        .iter()
+        .enumerate()
+        .flat_map(|(a, key)| encodings.iter().enumerate().map(move |(r, nonce)| (a, key, r, nonce)));
     pairs
         .map(|(a, key, r, nonce)| case(format!("small order {a}/{r}"), *key, message(a), join(*nonce, [0; 32]), true))
         .collect()
@@ -238,8 +239,11 @@ fn vectors_for_other_languages() {
             })
         })
         .collect();
-    golden::check("ed25519.json", &json!({
-        "about": "Verdicts of ZIP-215, the same alone and in a batch. A key that is not registrable is refused by the state, not by the verifier.",
-        "cases": cases,
-    }));
+    golden::check(
+        "ed25519.json",
+        &json!({
+            "about": "Verdicts of ZIP-215, the same alone and in a batch. A key that is not registrable is refused by the state, not by the verifier.",
+            "cases": cases,
+        }),
+    );
 }

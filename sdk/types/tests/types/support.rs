@@ -21,7 +21,8 @@ pub fn secret(n: u8) -> SecretKey {
 
 /// The set of the validators with these key numbers, each of power 1.
 pub fn set(numbers: &[u8]) -> ValidatorSet {
-    ValidatorSet::new(numbers.iter().map(|n| Validator { key: secret(*n).public(), power: Power(1) }).collect()).unwrap()
+    ValidatorSet::new(numbers.iter().map(|n| Validator { key: secret(*n).public(), power: Power(1) }).collect())
+        .unwrap()
 }
 
 /// The secret key behind a public one.
@@ -162,18 +163,12 @@ impl Chain {
     pub fn transaction_claim(&self, height: u64, index: usize) -> Claim {
         let raw = &self.blocks[height as usize - 1].transactions;
         let leaves: Vec<Hash32> = raw.iter().map(|tx| merkle::leaf_hash(tx)).collect();
-        Claim::Transaction(TransactionProof {
-            raw: raw[index].clone(),
-            path: merkle::path(&leaves, index).unwrap(),
-        })
+        Claim::Transaction(TransactionProof { raw: raw[index].clone(), path: merkle::path(&leaves, index).unwrap() })
     }
 
     pub fn receipt_proof(&self, height: u64, index: usize) -> ReceiptProof {
         let receipts = &self.receipts[height as usize - 1];
-        ReceiptProof {
-            receipt: receipts[index].clone(),
-            path: merkle::path(&leaves(receipts), index).unwrap(),
-        }
+        ReceiptProof { receipt: receipts[index].clone(), path: merkle::path(&leaves(receipts), index).unwrap() }
     }
 
     pub fn event_claim(&self, height: u64, index: usize, which: usize) -> Claim {
