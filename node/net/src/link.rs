@@ -150,7 +150,7 @@ impl Driver {
         match event {
             SwarmEvent::Behaviour(BehaviourEvent::Links(report)) => self.on_link_report(report),
             SwarmEvent::Behaviour(BehaviourEvent::Requests(event)) => self.on_request_event(event),
-            SwarmEvent::Behaviour(BehaviourEvent::Ping(event)) => self.on_ping(event.connection, event.result),
+            SwarmEvent::Behaviour(BehaviourEvent::Ping(event)) => self.on_ping(event.connection, &event.result),
             SwarmEvent::ConnectionEstablished { peer_id, connection_id, endpoint, .. } => {
                 self.on_established(peer_id, connection_id, &endpoint);
             }
@@ -281,12 +281,12 @@ impl Driver {
         self.retry(&key);
     }
 
-    fn on_ping(&mut self, connection: ConnectionId, result: Result<Duration, ping::Failure>) {
+    fn on_ping(&mut self, connection: ConnectionId, result: &Result<Duration, ping::Failure>) {
         let Some(link) = self.links.get(&connection) else { return };
         match result {
-            Ok(rtt) => link.peer.set_rtt(rtt),
+            Ok(rtt) => link.peer.set_rtt(*rtt),
             Err(ping::Failure::Timeout | ping::Failure::Other { .. }) => {
-                self.drop_link(connection, DisconnectReason::PingTimeout)
+                self.drop_link(connection, DisconnectReason::PingTimeout);
             }
             // A peer without pings is judged by its channels.
             Err(ping::Failure::Unsupported) => {}
