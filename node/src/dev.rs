@@ -1,5 +1,6 @@
 //! Networks and load on this machine.
 
+mod demo;
 mod load;
 mod net;
 mod plan;
@@ -15,6 +16,8 @@ use crate::commands::GlobalArgs;
 pub enum Command {
     /// Run a network of members on this machine, each node its own process, until stopped
     Net(net::Args),
+    /// Run four members and show what a chain of theirs is good for, until stopped
+    Demo(demo::Args),
     /// Put load on a network of `vouch dev net` and measure it
     Load(load::Args),
 }
@@ -27,6 +30,7 @@ pub fn run(command: Command, global: &GlobalArgs) -> Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     match command {
         Command::Net(args) => runtime.block_on(net::run(&args, global)),
+        Command::Demo(args) => runtime.block_on(demo::run(&args)),
         Command::Load(args) => runtime.block_on(load::run(&args, global)),
     }
 }

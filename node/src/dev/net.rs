@@ -12,7 +12,7 @@ use serde_json::json;
 use tokio::process::{Child, Command};
 use vouch_genesis::ChainParams;
 use vouch_sdk::{Client, ClientConfig};
-use vouch_types::{ContractName, api::ConditionState};
+use vouch_types::{ChainId, ContractName, api::ConditionState};
 
 use super::plan::{Plan, PlannedNode, Wish};
 use crate::{
@@ -67,10 +67,17 @@ fn contract(text: &str) -> Result<(ContractName, PathBuf), String> {
     Ok((ContractName::new(name).map_err(|e| e.to_string())?, path.into()))
 }
 
-struct Running<'a> {
-    node: &'a PlannedNode,
+struct Running {
+    name: String,
     child: Child,
     log: PathBuf,
+}
+
+/// The processes of a plan.
+pub struct Network {
+    folder: PathBuf,
+    plan: Plan,
+    running: Vec<Running>,
 }
 
 /// Runs the network until it is told to stop.
@@ -78,7 +85,6 @@ struct Running<'a> {
 /// # Errors
 /// A text that says what is wrong and where.
 pub async fn run(args: &Args, global: &GlobalArgs) -> Result<ExitCode> {
-    let defaults = ChainParams::default();
     let wish = Wish {
         members: args.members,
         accounts: args.accounts,
@@ -87,7 +93,7 @@ pub async fn run(args: &Args, global: &GlobalArgs) -> Result<ExitCode> {
         params: ChainParams {
             block_interval_ms: args.block_interval_ms,
             idle_interval_ms: args.idle_interval_ms,
-            ..defaults
+            ..ChainParams::default()
         },
         plain_http: args.plain_http,
     };
@@ -96,36 +102,26 @@ pub async fn run(args: &Args, global: &GlobalArgs) -> Result<ExitCode> {
         emit(global, &plan, |_| lines(&plan))?;
         return Ok(ExitCode::SUCCESS);
     }
-    let mut running = Vec::new();
-    for node in &plan.nodes {
-        match start(&args.dir, node) {
-            Ok(child) => running.push(child),
-            Err(error) => {
-                stop(&mut running).await;
-                return Err(error);
-            }
-        }
-    }
-    let result = watch(&plan, &args.dir, args.stop_after, &mut running, global).await;
-    stop(&mut running).await;
+    let mut network = Network::start(&args.dir, plan).await?;
+    let result = network.serve(args.stop_after, global).await;
+    network.stop().await;
     result.map(|()| ExitCode::SUCCESS)
 }
 
-fn lines(plan: &Plan) -> Vec<String> {
+/// What a person wants to know of a plan.
+#[must_use]
+pub fn lines(plan: &Plan) -> Vec<String> {
     let mut lines = vec![format!("chain {}", plan.chain)];
     lines.extend(plan.nodes.iter().map(|n| format!("{:<20} {:<12} {}", n.name, n.role.as_str(), n.api)));
     lines
 }
 
-fn start<'a>(folder: &Path, node: &'a PlannedNode) -> Result<Running<'a>> {
+fn spawn(folder: &Path, node: &PlannedNode) -> Result<Running> {
     let home = folder.join(&node.home);
     let log = home.join("node.log");
     let open = || -> Result<File> {
-        OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(&log)
-            .with_context(|| format!("cannot write {}", log.display()))
+        let file = OpenOptions::new().create(true).append(true).open(&log);
+        file.with_context(|| format!("cannot write {}", log.display()))
     };
     let program = std::env::current_exe().context("the program does not know where it is")?;
     let child = Command::new(program)
@@ -140,62 +136,124 @@ fn start<'a>(folder: &Path, node: &'a PlannedNode) -> Result<Running<'a>> {
         .process_group(0)
         .spawn()
         .with_context(|| format!("cannot start {}", node.name))?;
-    Ok(Running { node, child, log })
+    Ok(Running { name: node.name.clone(), child, log })
 }
 
-async fn watch(
-    plan: &Plan,
-    folder: &Path,
-    stop_after: Option<u64>,
-    running: &mut [Running<'_>],
-    global: &GlobalArgs,
-) -> Result<()> {
-    let stopping = told_to_stop();
-    tokio::pin!(stopping);
-    let deadline = Instant::now() + READY_TIMEOUT;
-    let mut waiting: Vec<Client> = Vec::new();
-    for node in &plan.nodes {
-        waiting.push(client(folder, node)?);
-    }
-    while !waiting.is_empty() {
-        let mut not_ready = Vec::new();
-        for client in waiting {
-            let ready = matches!(client.status().await, Ok(status) if status.condition.state == ConditionState::Ok);
-            if !ready {
-                not_ready.push(client);
+impl Network {
+    /// Starts every node.
+    ///
+    /// # Errors
+    /// A text that names the node that did not start; the others were stopped.
+    pub async fn start(folder: &Path, plan: Plan) -> Result<Self> {
+        let mut network = Self { folder: folder.to_owned(), plan, running: Vec::new() };
+        for node in &network.plan.nodes {
+            match spawn(folder, node) {
+                Ok(child) => network.running.push(child),
+                Err(error) => {
+                    network.stop().await;
+                    return Err(error);
+                }
             }
         }
-        waiting = not_ready;
-        check_alive(running)?;
-        if Instant::now() > deadline {
-            bail!(
-                "{} of {} nodes were not ready within {} s; see the node.log of each",
-                waiting.len(),
-                plan.nodes.len(),
-                READY_TIMEOUT.as_secs()
-            );
+        Ok(network)
+    }
+
+    /// The plan it runs.
+    #[must_use]
+    pub const fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// Waits until every node says that all is well.
+    ///
+    /// # Errors
+    /// A text that says which node ended, or that the time is over.
+    pub async fn wait_ready(&mut self) -> Result<()> {
+        let deadline = Instant::now() + READY_TIMEOUT;
+        let mut waiting: Vec<Client> = Vec::new();
+        for node in &self.plan.nodes {
+            waiting.push(client(&self.folder, node)?);
         }
+        while !waiting.is_empty() {
+            let mut not_ready = Vec::new();
+            for client in waiting {
+                let ready = matches!(client.status().await, Ok(status) if status.condition.state == ConditionState::Ok);
+                if !ready {
+                    not_ready.push(client);
+                }
+            }
+            waiting = not_ready;
+            self.check_alive()?;
+            if Instant::now() > deadline {
+                let (missing, all) = (waiting.len(), self.plan.nodes.len());
+                bail!("{missing} of {all} nodes were not ready within {} s; see the node.log of each", READY_TIMEOUT.as_secs());
+            }
+            if !waiting.is_empty() {
+                tokio::time::sleep(LOOK_EVERY).await;
+            }
+        }
+        Ok(())
+    }
+
+    async fn serve(&mut self, stop_after: Option<u64>, global: &GlobalArgs) -> Result<()> {
         tokio::select! {
-            () = &mut stopping => return Ok(()),
-            () = tokio::time::sleep(LOOK_EVERY) => {}
+            () = told_to_stop() => return Ok(()),
+            ready = self.wait_ready() => ready?,
+        }
+        let processes = self.running.iter().map(|r| json!({ "name": r.name, "pid": r.child.id(), "log": r.log }));
+        let processes: Vec<_> = processes.collect();
+        emit(global, &json!({ "ready": true, "plan": self.plan, "processes": processes }), |_| {
+            let mut text = lines(&self.plan);
+            text.push("all nodes are ready; stop with Ctrl-C".into());
+            text
+        })?;
+        let end = stop_after.map(|seconds| Instant::now() + Duration::from_secs(seconds));
+        self.keep_running(end).await
+    }
+
+    /// Watches the processes until told to stop or until `end`.
+    ///
+    /// # Errors
+    /// A text with the end of its log when a node ended by itself.
+    pub async fn keep_running(&mut self, end: Option<Instant>) -> Result<()> {
+        let stopping = told_to_stop();
+        tokio::pin!(stopping);
+        loop {
+            self.check_alive()?;
+            if end.is_some_and(|end| Instant::now() >= end) {
+                return Ok(());
+            }
+            tokio::select! {
+                () = &mut stopping => return Ok(()),
+                () = tokio::time::sleep(LOOK_EVERY) => {}
+            }
         }
     }
-    let pids: Vec<_> =
-        running.iter().map(|r| json!({ "name": r.node.name, "pid": r.child.id(), "log": r.log })).collect();
-    emit(global, &json!({ "ready": true, "plan": plan, "processes": pids }), |_| {
-        let mut text = lines(plan);
-        text.push("all nodes are ready; stop with Ctrl-C".into());
-        text
-    })?;
-    let end = stop_after.map(|seconds| Instant::now() + Duration::from_secs(seconds));
-    loop {
-        check_alive(running)?;
-        if end.is_some_and(|end| Instant::now() >= end) {
-            return Ok(());
+
+    fn check_alive(&mut self) -> Result<()> {
+        for node in &mut self.running {
+            if let Some(status) = node.child.try_wait()? {
+                let text = std::fs::read_to_string(&node.log).unwrap_or_default();
+                let lines: Vec<&str> = text.lines().collect();
+                let tail = lines.get(lines.len().saturating_sub(5)..).unwrap_or_default().join("\n");
+                bail!("{} ended ({status}); the end of {}:\n{tail}", node.name, node.log.display());
+            }
         }
-        tokio::select! {
-            () = &mut stopping => return Ok(()),
-            () = tokio::time::sleep(LOOK_EVERY) => {}
+        Ok(())
+    }
+
+    /// Asks every node to stop, and kills those that do not within some seconds.
+    pub async fn stop(&mut self) {
+        for node in &self.running {
+            if let Some(pid) = node.child.id() {
+                terminate(pid).await;
+            }
+        }
+        for node in &mut self.running {
+            if tokio::time::timeout(STOP_TIMEOUT, node.child.wait()).await.is_err() {
+                // It did not stop in time; the next start recovers.
+                drop(node.child.kill().await);
+            }
         }
     }
 }
@@ -205,38 +263,26 @@ async fn watch(
 /// # Errors
 /// When the node's home cannot be read.
 pub fn client(folder: &Path, node: &PlannedNode) -> Result<Client> {
+    Ok(client_config(folder, node)?.build()?)
+}
+
+/// The same, refusing a node of another chain, so that it can check proofs.
+///
+/// # Errors
+/// When the node's home cannot be read.
+pub fn client_of_chain(folder: &Path, node: &PlannedNode, chain: ChainId) -> Result<Client> {
+    let mut config = client_config(folder, node)?;
+    config.chain = Some(chain);
+    Ok(config.build()?)
+}
+
+fn client_config(folder: &Path, node: &PlannedNode) -> Result<ClientConfig> {
     let mut config = ClientConfig::new(node.api.clone());
     if node.api.starts_with("https") {
         let path = folder.join(&node.home).join("ca.pem");
         config.ca_pem = Some(std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?);
     }
-    Ok(config.build()?)
-}
-
-fn check_alive(running: &mut [Running<'_>]) -> Result<()> {
-    for node in running {
-        if let Some(status) = node.child.try_wait()? {
-            let text = std::fs::read_to_string(&node.log).unwrap_or_default();
-            let tail: Vec<&str> = text.lines().rev().take(5).collect();
-            let tail: Vec<&str> = tail.into_iter().rev().collect();
-            bail!("{} ended ({status}); the end of {}:\n{}", node.node.name, node.log.display(), tail.join("\n"));
-        }
-    }
-    Ok(())
-}
-
-async fn stop(running: &mut [Running<'_>]) {
-    for node in running.iter() {
-        if let Some(pid) = node.child.id() {
-            terminate(pid).await;
-        }
-    }
-    for node in running {
-        if tokio::time::timeout(STOP_TIMEOUT, node.child.wait()).await.is_err() {
-            // It did not stop in time; the next start recovers.
-            drop(node.child.kill().await);
-        }
-    }
+    Ok(config)
 }
 
 /// Asks a process to stop.
