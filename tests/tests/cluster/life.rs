@@ -1,0 +1,1 @@
+//! A transaction's and a contract's life through the command line.
