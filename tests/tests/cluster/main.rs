@@ -2,5 +2,10 @@
 //!
 //! One network at a time; a test is a story on a network of its own, so that its parts share the start.
 
+mod admission;
+mod crash;
 mod input;
 mod life;
+mod operate;
+mod recover;
+mod stall;

@@ -1,0 +1,80 @@
+//! Killed nodes: the chain goes on, nothing that was final is lost, nobody signs twice.
+
+use std::time::Duration;
+
+use vouch_sdk::Client;
+use vouch_tests::cluster::{
+    Cluster, Options, Traffic, TrafficReport, blocks, gaps_ms, same_root, transaction_ids, until,
+};
+use vouch_types::Height;
+
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Longest time from block to block when a validator has died.
+const GAP_MAX_MS: u64 = 1_000;
+
+async fn more_finals(traffic: &Traffic, count: u64) {
+    let wanted = traffic.finals() + count;
+    let is_there = async || Ok((traffic.finals() >= wanted).then_some(()));
+    until("transactions become final", PATIENCE, is_there).await.unwrap();
+}
+
+/// What was accepted and followed up, or seen final, is in the chain, each exactly once; all nodes agree.
+async fn nothing_lost(cluster: &Cluster, report: &TrafficReport) {
+    let head = cluster.status(0).await.unwrap().head;
+    same_root(cluster, &cluster.all(), head).await.unwrap();
+    let chain = blocks(&cluster.client(0).unwrap(), Height(1), head).await.unwrap();
+    let found = transaction_ids(&chain).unwrap();
+    let lost: Vec<_> = report.accepted.union(&report.finals).filter(|id| !found.contains(*id)).collect();
+    assert!(lost.is_empty(), "{} of {} are lost: {lost:?}", lost.len(), report.accepted.len());
+}
+
+async fn longest_gap(client: &Client, from: Height, to: Height) -> u64 {
+    let blocks = blocks(client, from, to).await.unwrap();
+    let gaps = gaps_ms(&blocks);
+    let rounds: Vec<_> = blocks.iter().map(|block| block.summary.round.0).collect();
+    println!("gaps {gaps:?} ms, rounds {rounds:?}");
+    gaps.into_iter().max().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_killed_validator_costs_less_than_a_second_and_catches_up() {
+    let options = Options { plain_http: true, accounts: 8, ..Options::default() };
+    let mut cluster = Cluster::start(options).await.unwrap();
+    let client = cluster.client(0).unwrap();
+    let traffic = Traffic::start(&cluster, 8).unwrap();
+    more_finals(&traffic, 200).await;
+    let before = client.status().await.unwrap().head;
+    cluster.kill(&[1]).unwrap();
+    let after = Height(before.0 + 16);
+    cluster.reach(0, after, PATIENCE).await.unwrap();
+    let gap = longest_gap(&client, before, after).await;
+    println!("longest gap with one of four validators dead: {gap} ms");
+    assert!(gap < GAP_MAX_MS, "{gap} ms without a block after one of four validators died");
+
+    cluster.start_node(1).unwrap();
+    let head = client.status().await.unwrap().head;
+    cluster.reach(1, head, PATIENCE).await.unwrap();
+    cluster.ready(&cluster.all()).await.unwrap();
+    more_finals(&traffic, 100).await;
+    let report = traffic.finish().await.unwrap();
+    nothing_lost(&cluster, &report).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_killed_at_once_lose_nothing() {
+    let options = Options { plain_http: true, accounts: 8, ..Options::default() };
+    let mut cluster = Cluster::start(options).await.unwrap();
+    let traffic = Traffic::start(&cluster, 8).unwrap();
+    for _ in 0..3 {
+        more_finals(&traffic, 100).await;
+        let moment = rand::random::<u64>() % 600;
+        tokio::time::sleep(Duration::from_millis(moment)).await;
+        cluster.kill(&cluster.all()).unwrap();
+        cluster.start_all().unwrap();
+        cluster.ready(&cluster.all()).await.unwrap();
+    }
+    more_finals(&traffic, 100).await;
+    let report = traffic.finish().await.unwrap();
+    assert!(report.finals.len() >= 400);
+    nothing_lost(&cluster, &report).await;
+}
