@@ -1,0 +1,59 @@
+//! One simulated machine: a replica, its disk, clock and timers.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use vouch_replica::{Now, PeerId, Replica, Timer};
+use vouch_types::{SecretKey, TimestampMs};
+
+use super::{byzantine::Adversary, disk::Disk, plan::NodePlan};
+
+/// The machine.
+pub struct Node {
+    pub index: usize,
+    /// Whose keys it has: its own index, except for a twin.
+    pub identity: usize,
+    pub seed: [u8; 32],
+    pub peer: PeerId,
+    pub plan: NodePlan,
+    pub disk: Arc<Disk>,
+    pub replica: Option<Replica>,
+    /// Counts restarts.
+    pub life: u64,
+    /// Timers and the number of the setting that counts.
+    pub timers: BTreeMap<Timer, u64>,
+    pub allowed: BTreeSet<PeerId>,
+    /// Open connections and their number.
+    pub links: BTreeMap<usize, u64>,
+    pub paused_until_ms: u64,
+    pub slow_until_ms: u64,
+    pub slow_by_ms: u64,
+    pub clock_jump_ms: i64,
+    pub adversary: Option<Box<dyn Adversary>>,
+    /// The last height it said is final.
+    pub reported: u64,
+    /// Lost its disk: excused for what it signed before.
+    pub wiped: bool,
+    /// In use: founding, or registered.
+    pub started: bool,
+}
+
+impl Node {
+    /// Taken for one that does what it should.
+    pub const fn is_honest(&self) -> bool {
+        self.adversary.is_none()
+    }
+
+    pub fn secret(&self) -> SecretKey {
+        SecretKey::from_seed(self.seed)
+    }
+
+    /// What its clocks show.
+    pub fn clock(&self, epoch_ms: u64, now_ms: u64) -> Now {
+        let drift = now_ms as i64 * self.plan.drift_ppm / 1_000_000;
+        let wall = (epoch_ms + now_ms) as i64 + self.plan.skew_ms + drift + self.clock_jump_ms;
+        Now { wall: TimestampMs(wall as u64), steady_ms: 10_000 + self.index as u64 * 777 + (now_ms as i64 + drift) as u64 }
+    }
+}
