@@ -291,9 +291,9 @@ impl Shell {
                 let valid_round = convert::round_out(valid_round);
                 let effect = Effect::RestreamBlock { height: height.0, round, valid_round, block };
                 if self.replay.is_some() {
-                    self.send_later(false, effect)
+                    self.send_later(false, effect);
                 } else {
-                    self.push(effect)
+                    self.push(effect);
                 }
                 Ok(r.resume_with(()))
             }

@@ -65,95 +65,58 @@ impl Metrics {
     ) -> String {
         let mut page = Page(String::new());
         page.gauge("vouch_ledger_height_blocks", "Height of the last final block.", at.head.height.0);
-        page.counter(
-            "vouch_ledger_committed_blocks_total",
-            "Blocks made final since the start.",
-            self.blocks.load(Relaxed),
-        );
-        page.counter(
-            "vouch_ledger_committed_transactions_total",
-            "Transactions in them.",
-            self.transactions.load(Relaxed),
-        );
-        page.counter(
-            "vouch_ledger_failed_transactions_total",
-            "Transactions in them that changed nothing.",
-            self.transactions_failed.load(Relaxed),
-        );
-        page.counter(
-            "vouch_ledger_committed_bytes_total",
-            "Bytes of transactions in them.",
-            self.block_bytes.load(Relaxed),
-        );
-        page.counter("vouch_vm_fuel_units_total", "Metered work of their transactions.", self.fuel.load(Relaxed));
-        page.counter(
-            "vouch_consensus_extra_rounds_total",
-            "Rounds beyond the first that blocks needed.",
-            self.rounds_extra.load(Relaxed),
-        );
+        self.blocks(&mut page);
         self.intervals(&mut page);
         if let Some(replica) = replica {
-            page.gauge(
-                "vouch_mempool_waiting_transactions",
-                "Transactions that wait for a block.",
-                replica.mempool_count as u64,
-            );
-            page.gauge("vouch_mempool_waiting_bytes", "Their bytes.", replica.mempool_bytes as u64);
-            page.gauge(
-                "vouch_consensus_validator_bool",
-                "1 when this node votes at the next height.",
-                u64::from(replica.validator),
-            );
-            page.gauge(
-                "vouch_sync_best_peer_height_blocks",
-                "Greatest height a peer claims.",
-                replica.best_peer_height.0,
-            );
+            waiting(&mut page, replica);
         }
-        let admission = &self.admission;
-        page.counter(
-            "vouch_admission_verified_transactions_total",
-            "Transactions whose signatures were checked.",
-            admission.verified.load(Relaxed),
-        );
-        page.counter(
-            "vouch_admission_refused_transactions_total",
-            "Relayed ones that were refused.",
-            admission.refused.load(Relaxed),
-        );
-        page.counter(
-            "vouch_admission_repeated_transactions_total",
-            "Relayed ones that had been seen.",
-            admission.repeated.load(Relaxed),
-        );
-        let peers = net.peers();
-        let connected = peers.iter().filter(|p| p.connected_since.is_some()).count();
-        page.gauge("vouch_net_connected_peers", "Connected peers.", connected as u64);
-        page.gauge("vouch_net_admitted_peers", "Peers the registry admits.", peers.len() as u64);
-        page.counter(
-            "vouch_net_received_bytes_total",
-            "Payload bytes from admitted peers.",
-            peers.iter().map(|p| p.bytes_in).sum(),
-        );
-        page.counter(
-            "vouch_net_sent_bytes_total",
-            "Payload bytes to admitted peers.",
-            peers.iter().map(|p| p.bytes_out).sum(),
-        );
+        self.admission(&mut page);
+        peers(&mut page, net);
         if let Ok(stats) = store.stats() {
             page.gauge("vouch_store_files_bytes", "Bytes of database files.", stats.files_bytes());
-            page.gauge(
-                "vouch_store_compaction_pending_bytes",
-                "Bytes that wait to be compacted.",
-                stats.compaction_pending_bytes(),
-            );
-            page.gauge(
-                "vouch_store_writes_stopped_bool",
-                "1 while the database takes no writes.",
-                u64::from(stats.writes_stopped),
-            );
+            let pending = stats.compaction_pending_bytes();
+            page.gauge("vouch_store_compaction_pending_bytes", "Bytes that wait to be compacted.", pending);
+            let stopped = u64::from(stats.writes_stopped);
+            page.gauge("vouch_store_writes_stopped_bool", "1 while the database takes no writes.", stopped);
         }
         page.0
+    }
+
+    fn blocks(&self, page: &mut Page) {
+        let counters = [
+            ("vouch_ledger_committed_blocks_total", "Blocks made final since the start.", &self.blocks),
+            ("vouch_ledger_committed_transactions_total", "Transactions in them.", &self.transactions),
+            (
+                "vouch_ledger_failed_transactions_total",
+                "Transactions in them that changed nothing.",
+                &self.transactions_failed,
+            ),
+            ("vouch_ledger_committed_bytes_total", "Bytes of transactions in them.", &self.block_bytes),
+            ("vouch_vm_fuel_units_total", "Metered work of their transactions.", &self.fuel),
+            ("vouch_consensus_extra_rounds_total", "Rounds beyond the first that blocks needed.", &self.rounds_extra),
+        ];
+        for (name, help, counter) in counters {
+            page.counter(name, help, counter.load(Relaxed));
+        }
+    }
+
+    fn admission(&self, page: &mut Page) {
+        let counters = [
+            (
+                "vouch_admission_verified_transactions_total",
+                "Transactions whose signatures were checked.",
+                &self.admission.verified,
+            ),
+            ("vouch_admission_refused_transactions_total", "Relayed ones that were refused.", &self.admission.refused),
+            (
+                "vouch_admission_repeated_transactions_total",
+                "Relayed ones that had been seen.",
+                &self.admission.repeated,
+            ),
+        ];
+        for (name, help, counter) in counters {
+            page.counter(name, help, counter.load(Relaxed));
+        }
     }
 
     fn intervals(&self, page: &mut Page) {
@@ -168,6 +131,29 @@ impl Metrics {
         page.line(&format!("{name}_bucket{{le=\"+Inf\"}}"), total);
         page.line(&format!("{name}_sum"), self.interval_ms_sum.load(Relaxed));
         page.line(&format!("{name}_count"), total);
+    }
+}
+
+fn waiting(page: &mut Page, replica: &ReplicaStatus) {
+    let gauges = [
+        ("vouch_mempool_waiting_transactions", "Transactions that wait for a block.", replica.mempool_count as u64),
+        ("vouch_mempool_waiting_bytes", "Their bytes.", replica.mempool_bytes as u64),
+        ("vouch_consensus_validator_bool", "1 when this node votes at the next height.", u64::from(replica.validator)),
+        ("vouch_sync_best_peer_height_blocks", "Greatest height a peer claims.", replica.best_peer_height.0),
+    ];
+    for (name, help, value) in gauges {
+        page.gauge(name, help, value);
+    }
+}
+
+fn peers(page: &mut Page, net: &NetHandle) {
+    let peers = net.peers();
+    let connected = peers.iter().filter(|p| p.connected_since.is_some()).count();
+    page.gauge("vouch_net_connected_peers", "Connected peers.", connected as u64);
+    page.gauge("vouch_net_admitted_peers", "Peers the registry admits.", peers.len() as u64);
+    for (name, channel, value) in net.stats().entries() {
+        let label = channel.map(|c| format!("{{channel=\"{c}\"}}")).unwrap_or_default();
+        page.line(&format!("{name}{label}"), value);
     }
 }
 

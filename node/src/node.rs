@@ -7,10 +7,11 @@ use tokio::sync::{broadcast, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use vouch_api::{AdminToken, ApiConfig, Limits, RateLimit, Server, Transport};
 use vouch_genesis::GenesisDocument;
-use vouch_ledger::{Runtime, Storage};
+use vouch_ledger::{CommittedBlock, Runtime, Storage};
 use vouch_net::{NetConfig, NetLimits};
 use vouch_replica::{Replica, ReplicaConfig, ReplicaError};
 use vouch_store::{RocksStore, StoreOptions};
+use vouch_types::{PublicKey, SecretKey};
 
 use crate::{
     admission,
@@ -57,12 +58,23 @@ pub fn run(home_path: &Path, global: &GlobalArgs) -> Result<()> {
     runtime.block_on(serve(config, global))
 }
 
-async fn serve(config: NodeConfig, global: &GlobalArgs) -> Result<()> {
+/// What exists before anything runs.
+struct Opened {
+    replica: Replica,
+    store: Arc<RocksStore>,
+    clock: Clock,
+    chain_name: String,
+    consensus_key: PublicKey,
+    network: SecretKey,
+}
+
+/// Reads keys and genesis, opens database and chain.
+fn open(config: &NodeConfig, global: &GlobalArgs) -> Result<Opened> {
     let genesis = read_genesis(&config.genesis)?;
     let paths = [home::consensus_key_path(&config.home), home::network_key_path(&config.home)];
     let keys = open_keys(global, &paths).context("the node's keys")?;
     let [secret, network] = <[_; 2]>::try_from(keys).map_err(|_| anyhow::anyhow!("a node has two keys"))?;
-    let (consensus_key, network_key) = (secret.public(), network.public());
+    let consensus_key = secret.public();
     let options = StoreOptions { cache_bytes: config.cache_bytes, ..StoreOptions::default() };
     let store = Arc::new(RocksStore::open(&config.storage, options).context("cannot open the database")?);
     let storage: Arc<dyn Storage> = Arc::clone(&store) as Arc<dyn Storage>;
@@ -72,33 +84,29 @@ async fn serve(config: NodeConfig, global: &GlobalArgs) -> Result<()> {
     let replica = Replica::open(storage, &genesis, vm, replica_config, clock.now())
         .map_err(|e| anyhow::anyhow!("{}: {e}", e.code()))
         .context("cannot open the chain")?;
+    Ok(Opened { replica, store, clock, chain_name: genesis.chain_name, consensus_key, network })
+}
+
+async fn serve(config: NodeConfig, global: &GlobalArgs) -> Result<()> {
+    let Opened { replica, store, clock, chain_name, consensus_key, network } = open(&config, global)?;
     let chain = replica.chain();
+    let network_key = network.public();
     let net_config =
         NetConfig { secret: network, listen: config.network_listen.to_string(), chain, limits: NetLimits::default() };
     let (net, events) = vouch_net::start(net_config).await.context("cannot start the network")?;
     let reader = replica.ledger().reader().clone();
     let (head_sender, head) = watch::channel(reader.published().head.height);
-    let (blocks, mut listener) = broadcast::channel(BLOCKS_MAX);
+    let (blocks, listener) = broadcast::channel(BLOCKS_MAX);
     let (jobs, job_receiver) = mpsc::channel(JOBS_MAX);
     let (requests, request_receiver) = mpsc::channel(REQUESTS_MAX);
     let (failure_sender, failure) = watch::channel(None);
     let metrics = Arc::new(Metrics::default());
     let outlets = Outlets { head: Arc::new(head_sender), blocks, admission: jobs.clone(), net: net.clone() };
-
     start_admission(chain, job_receiver, requests.clone(), Arc::clone(&metrics))?;
-    let counting = Arc::clone(&metrics);
-    tokio::spawn(async move {
-        loop {
-            match listener.recv().await {
-                Ok(block) => counting.count(&block),
-                Err(broadcast::error::RecvError::Lagged(_)) => {}
-                Err(broadcast::error::RecvError::Closed) => break,
-            }
-        }
-    });
+    tokio::spawn(count_blocks(listener, Arc::clone(&metrics)));
     let runner = Runner::new(replica, clock, outlets, network_key);
     let mut replica_end = start_replica(runner, request_receiver, events)?;
-
+    let node = consensus_key.node();
     let backend = NodeBackend {
         reader,
         requests: requests.clone(),
@@ -107,29 +115,18 @@ async fn serve(config: NodeConfig, global: &GlobalArgs) -> Result<()> {
         head,
         failure,
         clock,
-        node: consensus_key.node(),
-        chain_name: genesis.chain_name.clone(),
+        node,
+        chain_name,
         store,
         home: config.home.clone(),
         metrics,
         abis: Arc::new(Abis::default()),
     };
     let server = Server::bind(&api_config(&config)?, Arc::new(backend)).await.context("cannot start the API")?;
-    tracing::info!(%chain, node = %consensus_key.node(), api = server.url(), network = %net.local_address(), "node runs");
+    tracing::info!(%chain, %node, api = server.url(), network = %net.local_address(), "node runs");
     let stop = CancellationToken::new();
     let serving = tokio::spawn(server.run(stop.clone()));
-    let ended = tokio::select! {
-        ended = &mut replica_end => Some(ended.unwrap_or_else(|_| Err("the replica's thread died".into()))),
-        () = told_to_stop() => None,
-    };
-    let result = match ended {
-        None | Some(Ok(())) => Ok(()),
-        Some(Err(why)) => {
-            tracing::error!("the node cannot go on: {why}");
-            failure_sender.send_replace(Some(why.clone()));
-            Err(anyhow::anyhow!("the node stopped because it could not go on safely: {why}"))
-        }
-    };
+    let result = wait_for_end(&mut replica_end, &failure_sender).await;
     // The thread may have ended already.
     drop(requests.send(Request::Stop).await);
     stop.cancel();
@@ -140,6 +137,31 @@ async fn serve(config: NodeConfig, global: &GlobalArgs) -> Result<()> {
     net.shutdown().await;
     tracing::info!("node stopped");
     result
+}
+
+/// Until someone stops the node, or its replica cannot go on.
+async fn wait_for_end(replica: &mut ReplicaEnd, failure: &watch::Sender<Option<String>>) -> Result<()> {
+    let why = tokio::select! {
+        () = told_to_stop() => return Ok(()),
+        ended = replica => match ended {
+            Ok(Ok(())) => return Ok(()),
+            Ok(Err(why)) => why,
+            Err(_) => "the replica's thread died".into(),
+        },
+    };
+    tracing::error!("the node cannot go on: {why}");
+    failure.send_replace(Some(why.clone()));
+    Err(anyhow::anyhow!("the node stopped because it could not go on safely: {why}"))
+}
+
+async fn count_blocks(mut blocks: broadcast::Receiver<Arc<CommittedBlock>>, metrics: Arc<Metrics>) {
+    loop {
+        match blocks.recv().await {
+            Ok(block) => metrics.count(&block),
+            Err(broadcast::error::RecvError::Lagged(_)) => {}
+            Err(broadcast::error::RecvError::Closed) => break,
+        }
+    }
 }
 
 type ReplicaEnd = tokio::sync::oneshot::Receiver<Result<(), String>>;

@@ -174,7 +174,7 @@ fn backups(command: BackupCommand, global: &GlobalArgs) -> Result<ExitCode> {
             })?;
         }
         BackupCommand::Verify { dir } => {
-            show_manifest(&backup::verify(&dir)?, "is complete and matches its proof", global)?
+            show_manifest(&backup::verify(&dir)?, "is complete and matches its proof", global)?;
         }
         BackupCommand::Restore { dir } => {
             let config = NodeConfig::load(&named_home(global)?)?;

@@ -128,8 +128,7 @@ impl Feed {
                     return end;
                 }
             }
-            let Some(next) = height.next() else { return None };
-            height = next;
+            height = height.next()?;
         }
     }
 

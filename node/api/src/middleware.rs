@@ -42,7 +42,7 @@ pub(crate) async fn finish(State(api): State<Api>, request: Request, next: Next)
         tracing::debug!(request = %id, route, code = %problem.code, detail = %problem.detail, "request refused");
         let mut problem = problem.translated(language);
         problem.instance = Some(format!("urn:vouch:request:{id}"));
-        response = rebuilt(response, &problem);
+        response = rebuilt(&response, &problem);
     }
     complete_headers(response.headers_mut(), &id, api.is_tls);
     drop(counted);
@@ -51,7 +51,7 @@ pub(crate) async fn finish(State(api): State<Api>, request: Request, next: Next)
 }
 
 /// The same problem with its last fields filled in; other headers stay.
-fn rebuilt(old: Response, problem: &vouch_types::api::Problem) -> Response {
+fn rebuilt(old: &Response, problem: &vouch_types::api::Problem) -> Response {
     let mut new = problem_response(old.status(), problem);
     for (name, value) in old.headers() {
         if name != header::CONTENT_TYPE && name != header::CONTENT_LENGTH {
@@ -97,6 +97,7 @@ fn language_of(headers: &HeaderMap) -> Language {
 }
 
 /// A handler panicked: the caller is told so, the node goes on.
+#[expect(clippy::needless_pass_by_value, reason = "the signature is that of the layer's callback")]
 pub(crate) fn panicked(payload: Box<dyn Any + Send + 'static>) -> Response {
     let text = payload.downcast_ref::<&str>().copied().map(str::to_owned);
     let text = text.or_else(|| payload.downcast_ref::<String>().cloned()).unwrap_or_default();

@@ -169,7 +169,7 @@ pub fn call(
 
 fn dispatch(session: &mut Session, method: &str, arguments: &[u8]) -> Result<(), Refusal> {
     match method {
-        "deploy_contract" => deploy_contract(session, parse(arguments)?),
+        "deploy_contract" => deploy_contract(session, &parse(arguments)?),
         "freeze_contract" => freeze_contract(session, parse(arguments)?),
         "register_account" => register_account(session, parse(arguments)?),
         "set_account_active" => set_account_active(session, &parse(arguments)?),
@@ -289,7 +289,7 @@ pub fn install(session: &mut Session, name: &str, code: &[u8]) -> Result<(), Cal
     announce(session, "ContractDeployed", encode(&(name.as_str().to_owned(), hash, version)))
 }
 
-fn deploy_contract(session: &mut Session, request: DeployContract) -> Result<(), Refusal> {
+fn deploy_contract(session: &mut Session, request: &DeployContract) -> Result<(), Refusal> {
     consortium_consents(session)?;
     install(session, &request.name, &request.code)
 }

@@ -1,7 +1,7 @@
 //! Transactions that wait for a block: bounded in number, bytes and per account, first come first served.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
 
@@ -73,10 +73,10 @@ impl MempoolError {
 pub struct Mempool {
     limits: MempoolLimits,
     queue: BTreeMap<u64, PooledTransaction>,
-    by_id: HashMap<TxId, u64>,
-    by_leaf: HashMap<Hash32, u64>,
+    by_id: BTreeMap<TxId, u64>,
+    by_leaf: BTreeMap<Hash32, u64>,
     by_expiry: BTreeSet<(Height, u64)>,
-    per_account: HashMap<AccountId, usize>,
+    per_account: BTreeMap<AccountId, usize>,
     bytes: usize,
     next: u64,
 }

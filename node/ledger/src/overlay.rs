@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use crate::storage::{Storage, StorageError, Table};
+use crate::storage::{Entry, Storage, StorageError, Table};
 
 /// Bytes before the value in a row of [`Table::State`]: slot and presence.
 const ROW_HEADER_BYTES: usize = 9;
@@ -93,7 +93,7 @@ impl Overlay {
     ///
     /// # Errors
     /// [`StorageError`].
-    pub fn scan(&self, from: &[u8], to: &[u8], limit: usize) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StorageError> {
+    pub fn scan(&self, from: &[u8], to: &[u8], limit: usize) -> Result<Vec<Entry>, StorageError> {
         if from >= to || limit == 0 {
             return Ok(Vec::new());
         }
@@ -138,7 +138,7 @@ impl Overlay {
 
     /// All pending writes in ascending key order.
     #[must_use]
-    pub fn into_changes(self) -> Vec<(Vec<u8>, Option<Vec<u8>>)> {
+    pub fn into_changes(self) -> Vec<crate::tree::StateChange> {
         self.pending.into_iter().collect()
     }
 }

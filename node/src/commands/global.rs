@@ -14,7 +14,7 @@ use vouch_types::{ChainId, api::Language};
 /// Options of all commands.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct GlobalArgs {
-    /// Address of a node, for example https://node1.example:7400; several are tried in turn
+    /// Address of a node, for example `https://node1.example:7400`; several are tried in turn
     #[arg(long = "node", global = true, value_name = "URL", env = "VOUCH_NODE", value_delimiter = ',')]
     pub nodes: Vec<String>,
     /// The node's home directory: its config.toml names address and chain, its ca.pem the authority

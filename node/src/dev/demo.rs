@@ -54,8 +54,18 @@ struct Document {
 
 const DOCUMENTS: [Document; 4] = [
     Document { member: "institution", category: "identity", title: "identity check of a courier", reference: None },
-    Document { member: "institution", category: "contract", title: "service contract with that courier", reference: Some(0) },
-    Document { member: "platform", category: "transaction", title: "settlement of a week's deliveries", reference: Some(1) },
+    Document {
+        member: "institution",
+        category: "contract",
+        title: "service contract with that courier",
+        reference: Some(0),
+    },
+    Document {
+        member: "platform",
+        category: "transaction",
+        title: "settlement of a week's deliveries",
+        reference: Some(1),
+    },
     Document { member: "institution", category: "invoice", title: "invoice for that settlement", reference: Some(2) },
 ];
 
@@ -116,9 +126,10 @@ fn member_client(dir: &Path, plan: &Plan, member: &str) -> Result<Client> {
 
 fn member_key(dir: &Path, plan: &Plan, member: &str) -> Result<SecretKey> {
     let begins = format!("{member}.");
-    let path = plan.accounts.iter().find(|path| {
-        path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with(&begins))
-    });
+    let path = plan
+        .accounts
+        .iter()
+        .find(|path| path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with(&begins)));
     let path = path.with_context(|| format!("member {member} has no account"))?;
     Ok(keystore::load(&dir.join(path), None)?)
 }
@@ -137,8 +148,11 @@ async fn register_documents(dir: &Path, plan: &Plan) -> Result<TransactionView> 
         let arguments = json!({ "commitment": commitment, "category": document.category, "reference": reference });
         let begun = Instant::now();
         let abi = client.abi(&notary).await?;
-        let transaction =
-            client.transaction_builder().await?.call_json(&abi, notary.clone(), "register", &arguments)?.sign(&[&key])?;
+        let transaction = client
+            .transaction_builder()
+            .await?
+            .call_json(&abi, notary.clone(), "register", &arguments)?
+            .sign(&[&key])?;
         client.submit(&transaction).await?;
         let view = client.wait(transaction.id, FINAL_TIMEOUT).await?;
         if let OutcomeView::Failed { code, message, .. } = &view.receipt.outcome {

@@ -208,6 +208,7 @@ fn shared(args: &Args, params: ChainParams) -> Result<Shared> {
 }
 
 /// One node's sender: signs and submits until the load ends.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a positive count of some millions")]
 async fn send(shared: Arc<Shared>, client: Client, keys: Vec<SecretKey>, rate: Option<f64>, start: Instant) {
     let mut sent: u64 = 0;
     let mut turn = 0;
@@ -254,7 +255,7 @@ impl Shared {
 async fn submit(shared: &Shared, client: &Client, batch: Vec<SignedTransaction>, begun: Instant) {
     let count = batch.len();
     shared.submitted.fetch_add(count as u64, Relaxed);
-    shared.in_flight.fetch_add(count as i64, Relaxed);
+    shared.in_flight.fetch_add(i64::try_from(count).unwrap_or(0), Relaxed);
     if let Some(first) = batch.first() {
         shared.transaction_bytes.store(first.raw.len() as u64, Relaxed);
     }
@@ -332,6 +333,7 @@ async fn read_blocks(shared: Arc<Shared>, client: Client, start: Instant, load: 
 }
 
 /// The value below which a share of the sorted values lies.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a position within the list")]
 fn percentile(sorted: &[f64], share: f64) -> f64 {
     let last = sorted.len().saturating_sub(1);
     sorted.get(((last as f64) * share).round() as usize).copied().unwrap_or(0.0)

@@ -186,7 +186,10 @@ impl Network {
             self.check_alive()?;
             if Instant::now() > deadline {
                 let (missing, all) = (waiting.len(), self.plan.nodes.len());
-                bail!("{missing} of {all} nodes were not ready within {} s; see the node.log of each", READY_TIMEOUT.as_secs());
+                bail!(
+                    "{missing} of {all} nodes were not ready within {} s; see the node.log of each",
+                    READY_TIMEOUT.as_secs()
+                );
             }
             if !waiting.is_empty() {
                 tokio::time::sleep(LOOK_EVERY).await;

@@ -91,9 +91,8 @@ pub(crate) async fn query(
     let media_type = MediaType::of(request.headers())?;
     let bytes = read_body(request, QUERY_BYTES_MAX).await?;
     let body = match media_type {
-        None if bytes.is_empty() => QueryBody::default(),
+        None | Some(MediaType::Json) if bytes.is_empty() => QueryBody::default(),
         None => return Err(no_media_type()),
-        Some(MediaType::Json) if bytes.is_empty() => QueryBody::default(),
         Some(MediaType::Json) => from_json(&bytes)?,
         Some(MediaType::Octets) => QueryBody { encoded: Some(HexBytes(bytes.to_vec())), ..QueryBody::default() },
     };
