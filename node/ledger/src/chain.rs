@@ -20,17 +20,20 @@ use wincode::{SchemaRead, SchemaWrite};
 use crate::{
     executor::{Executor, TransactionRecord, Unfit},
     founding,
+    memory::MemoryStorage,
     mempool::PooledTransaction,
     overlay::Overlay,
+    prune::read_lowest,
     reader::{Gate, Published, Reader},
     registry::Registry,
     session::{Moment, Runtime, Session},
-    storage::{Batch, Durability, Storage, StorageError, Table},
+    snapshot::Join,
+    storage::{Batch, Durability, Storage, StorageError, Table, View},
     tree::{PreparedUpdate, StateTree},
 };
 
 /// Key of [`Head`] in [`Table::Meta`].
-const HEAD_KEY: &[u8] = b"head";
+pub(crate) const HEAD_KEY: &[u8] = b"head";
 /// Key of the chain's id in [`Table::Meta`].
 const CHAIN_KEY: &[u8] = b"chain";
 /// Bytes a block may take beyond its transactions: header, counts and lengths.
@@ -72,6 +75,17 @@ pub enum LedgerError {
     /// The genesis document cannot be carried out.
     #[error("genesis: {0}")]
     Genesis(String),
+    /// There is no whole state yet: a snapshot is being taken over.
+    #[error("the state is being taken over from other nodes")]
+    Joining,
+    /// So few blocks may not be kept: replays could not be told, or peers not be served.
+    #[error("{keep} blocks are too few to keep, the chain's parameters call for at least {min}; 0 keeps all")]
+    KeepTooFew {
+        /// How many were asked for.
+        keep: u64,
+        /// How many are needed.
+        min: u64,
+    },
 }
 
 impl LedgerError {
@@ -84,6 +98,8 @@ impl LedgerError {
             Self::OtherChain { .. } => "ledger.other_chain",
             Self::Damaged(_) => "ledger.damaged",
             Self::Genesis(_) => "ledger.genesis",
+            Self::Joining => "node.syncing",
+            Self::KeepTooFew { .. } => "ledger.keep_too_few",
         }
     }
 }
@@ -169,15 +185,19 @@ pub struct CommittedBlock {
 #[derive(Debug)]
 pub struct Ledger {
     chain: ChainId,
-    storage: Arc<dyn Storage>,
+    pub(crate) storage: Arc<dyn Storage>,
     runtime: Arc<Runtime>,
-    tree: StateTree,
-    registry: Arc<Registry>,
-    head: Head,
-    validators: ValidatorSet,
+    pub(crate) tree: StateTree,
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) head: Head,
+    pub(crate) validators: ValidatorSet,
     prepared: BTreeMap<BlockHash, Prepared>,
-    reader: Reader,
-    gate: Gate,
+    pub(crate) reader: Reader,
+    pub(crate) gate: Gate,
+    /// The snapshot being taken over; the fields above are then those of the genesis document.
+    pub(crate) join: Option<Box<Join>>,
+    pub(crate) lowest: Height,
+    pub(crate) keep_blocks: u64,
 }
 
 impl Ledger {
@@ -201,24 +221,39 @@ impl Ledger {
             }
         }
         let head = read_head(storage.as_ref())?;
-        let tree = StateTree::open(storage.as_ref()).map_err(|e| LedgerError::Damaged(e.to_string()))?;
-        if tree.root() != head.state_root {
-            return Err(LedgerError::Damaged(format!(
-                "the state tree has root {}, block {} says {}",
-                tree.root(),
-                head.height,
-                head.state_root
-            )));
-        }
-        let registry =
-            Registry::load(&storage)?.ok_or_else(|| LedgerError::Damaged("no parameters in the state".into()))?;
+        let joining = Join::is_begun(storage.as_ref())?;
+        let (tree, registry) = if joining {
+            // The stored state is in pieces; until it is whole the node knows what the genesis document says.
+            let scratch: Arc<dyn Storage> = Arc::new(MemoryStorage::new());
+            let registry = Arc::clone(&founding::establish(genesis, &scratch, &runtime)?.registry);
+            (StateTree::open(scratch.as_ref()).map_err(|e| LedgerError::Damaged(e.to_string()))?, registry)
+        } else {
+            (open_tree(storage.as_ref(), &head.state_root)?, Arc::new(load_registry(&storage)?))
+        };
         let validators = registry.validator_set().map_err(|e| LedgerError::Damaged(e.to_string()))?;
-        let registry = Arc::new(registry);
-        let published = Published { head, registry: Arc::clone(&registry), validators: validators.clone() };
+        let published = Published { head, registry: Arc::clone(&registry), validators: validators.clone(), joining };
         let gate = Arc::new(RwLock::new(published));
         let reader = Reader::new(genesis, Arc::clone(&storage), Arc::clone(&runtime), Arc::clone(&gate))?;
-        let prepared = BTreeMap::new();
-        Ok(Self { chain, storage, runtime, tree, registry, head, validators, prepared, reader, gate })
+        let (prepared, lowest) = (BTreeMap::new(), read_lowest(storage.as_ref())?);
+        let mut ledger = Self {
+            chain,
+            storage,
+            runtime,
+            tree,
+            registry,
+            head,
+            validators,
+            prepared,
+            reader,
+            gate,
+            join: None,
+            lowest,
+            keep_blocks: 0,
+        };
+        if joining {
+            ledger.resume_join()?;
+        }
+        Ok(ledger)
     }
 
     fn found(
@@ -548,8 +583,7 @@ impl Ledger {
         }
         batch.put(Table::Meta, HEAD_KEY, encode(&head));
         batch.append(extra);
-        let published =
-            Published { head, registry: Arc::clone(&prepared.registry), validators: prepared.next_validators.clone() };
+        let published = Published::of(head, Arc::clone(&prepared.registry), prepared.next_validators.clone());
         {
             let mut gate = self.gate.write();
             self.storage.write(batch, Durability::Synced)?;
@@ -576,8 +610,22 @@ pub fn set_change_key(height: Height) -> Vec<u8> {
     [b"set-change/".as_slice(), &height.0.to_be_bytes()].concat()
 }
 
-fn read_head(storage: &dyn Storage) -> Result<Head, LedgerError> {
-    let bytes = storage.get(Table::Meta, HEAD_KEY)?.ok_or_else(|| LedgerError::Damaged("no head".into()))?;
+/// The tree, which must lead to `root`.
+pub(crate) fn open_tree(storage: &dyn Storage, root: &StateRoot) -> Result<StateTree, LedgerError> {
+    let tree = StateTree::open(storage).map_err(|e| LedgerError::Damaged(e.to_string()))?;
+    if tree.root() == *root {
+        return Ok(tree);
+    }
+    Err(LedgerError::Damaged(format!("the state tree has root {}, the head says {root}", tree.root())))
+}
+
+/// The kernel's records of the stored state.
+pub(crate) fn load_registry(storage: &Arc<dyn Storage>) -> Result<Registry, LedgerError> {
+    Registry::load(storage)?.ok_or_else(|| LedgerError::Damaged("no parameters in the state".into()))
+}
+
+fn read_head(view: &dyn View) -> Result<Head, LedgerError> {
+    let bytes = view.get(Table::Meta, HEAD_KEY)?.ok_or_else(|| LedgerError::Damaged("no head".into()))?;
     decode("head", &bytes, 256).map_err(|e| LedgerError::Damaged(e.to_string()))
 }
 
@@ -585,9 +633,8 @@ fn read_head(storage: &dyn Storage) -> Result<Head, LedgerError> {
 ///
 /// # Errors
 /// [`LedgerError`].
-pub fn read_certificate(storage: &dyn Storage, height: Height) -> Result<Option<CommitCertificate>, LedgerError> {
-    storage
-        .get(Table::Certificates, &height.0.to_be_bytes())?
+pub fn read_certificate(view: &dyn View, height: Height) -> Result<Option<CommitCertificate>, LedgerError> {
+    view.get(Table::Certificates, &height.0.to_be_bytes())?
         .map(|b| decode("certificate", &b, CERTIFICATE_BYTES_MAX).map_err(|e| LedgerError::Damaged(e.to_string())))
         .transpose()
 }
@@ -596,9 +643,8 @@ pub fn read_certificate(storage: &dyn Storage, height: Height) -> Result<Option<
 ///
 /// # Errors
 /// [`LedgerError`].
-pub fn read_header(storage: &dyn Storage, height: Height) -> Result<Option<Header>, LedgerError> {
-    storage
-        .get(Table::Headers, &height.0.to_be_bytes())?
+pub fn read_header(view: &dyn View, height: Height) -> Result<Option<Header>, LedgerError> {
+    view.get(Table::Headers, &height.0.to_be_bytes())?
         .map(|b| decode("header", &b, 4096).map_err(|e| LedgerError::Damaged(e.to_string())))
         .transpose()
 }
@@ -607,9 +653,8 @@ pub fn read_header(storage: &dyn Storage, height: Height) -> Result<Option<Heade
 ///
 /// # Errors
 /// [`LedgerError`].
-pub fn read_body(storage: &dyn Storage, height: Height) -> Result<Option<Vec<Vec<u8>>>, LedgerError> {
-    storage
-        .get(Table::Bodies, &height.0.to_be_bytes())?
+pub fn read_body(view: &dyn View, height: Height) -> Result<Option<Vec<Vec<u8>>>, LedgerError> {
+    view.get(Table::Bodies, &height.0.to_be_bytes())?
         .map(|b| decode("block body", &b, BLOCK_BYTES_MAX * 2).map_err(|e| LedgerError::Damaged(e.to_string())))
         .transpose()
 }
@@ -618,9 +663,8 @@ pub fn read_body(storage: &dyn Storage, height: Height) -> Result<Option<Vec<Vec
 ///
 /// # Errors
 /// [`LedgerError`].
-pub fn read_records(storage: &dyn Storage, height: Height) -> Result<Option<Vec<TransactionRecord>>, LedgerError> {
-    storage
-        .get(Table::Receipts, &height.0.to_be_bytes())?
+pub fn read_records(view: &dyn View, height: Height) -> Result<Option<Vec<TransactionRecord>>, LedgerError> {
+    view.get(Table::Receipts, &height.0.to_be_bytes())?
         .map(|b| {
             decode("receipts", &b, vouch_types::codec::DECODE_BYTES_MAX)
                 .map_err(|e| LedgerError::Damaged(e.to_string()))
@@ -632,9 +676,8 @@ pub fn read_records(storage: &dyn Storage, height: Height) -> Result<Option<Vec<
 ///
 /// # Errors
 /// [`LedgerError`].
-pub fn read_validators(storage: &dyn Storage, hash: &ValidatorsHash) -> Result<Option<ValidatorSet>, LedgerError> {
-    storage
-        .get(Table::Validators, &hash.0)?
+pub fn read_validators(view: &dyn View, hash: &ValidatorsHash) -> Result<Option<ValidatorSet>, LedgerError> {
+    view.get(Table::Validators, &hash.0)?
         .map(|b| decode("validator set", &b, 64 << 10).map_err(|e| LedgerError::Damaged(e.to_string())))
         .transpose()
 }

@@ -19,9 +19,11 @@ pub mod keys;
 pub mod memory;
 pub mod mempool;
 pub mod overlay;
+pub mod prune;
 pub mod reader;
 pub mod registry;
 pub mod session;
+pub mod snapshot;
 pub mod storage;
 pub mod tree;
 
@@ -31,4 +33,5 @@ pub use mempool::{Mempool, MempoolError, MempoolLimits, PooledTransaction};
 pub use reader::{Published, Reader};
 pub use registry::Registry;
 pub use session::Runtime;
+pub use snapshot::{Due, HistoryBlock, JoinFault, Joined, Pinned, SnapshotOffer};
 pub use storage::{Batch, Durability, Storage, StorageError, Table, View};

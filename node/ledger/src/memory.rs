@@ -298,6 +298,22 @@ impl Storage for MemoryStorage {
         Box::new(MemoryView { storage: self, version })
     }
 
+    fn pin(&self) -> Result<Option<Arc<dyn View>>, StorageError> {
+        self.count_read()?;
+        let state = self.state.read();
+        let mut copy = State::default();
+        for (rows, kept) in state.tables.iter().zip(&mut copy.tables) {
+            *kept = rows
+                .iter()
+                .filter_map(|(key, versions)| {
+                    let (_, value) = versions.last().filter(|newest| newest.1.is_some())?;
+                    Some((key.clone(), vec![(0, value.clone())]))
+                })
+                .collect();
+        }
+        Ok(Some(Arc::new(Self { state: RwLock::new(copy), faults: Mutex::default() })))
+    }
+
     fn write(&self, batch: Batch, durability: Durability) -> Result<(), StorageError> {
         let fault = self.count_write(durability);
         if fault.is_none_or(|fault| fault.takes_effect) {

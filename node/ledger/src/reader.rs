@@ -11,7 +11,10 @@ use vouch_types::{
     AccountId, Call, ChainId, CodeHash, CommitCertificate, ContractName, GenesisHeader, Hash32, Header, Height, TxId,
     ValidatorSet,
     codec::encode,
-    light::{Claim, EventProof, FinalityProof, PROOF_VERSION, ProofBundle, ReceiptProof, SetChange, TransactionProof},
+    light::{
+        Claim, EventProof, FinalityProof, LightClient, PROOF_VERSION, ProofBundle, ProofError, ReceiptProof, SetChange,
+        TransactionProof,
+    },
     merkle,
 };
 use vouch_vm::CallFailure;
@@ -43,6 +46,14 @@ pub struct Published {
     pub registry: Arc<Registry>,
     /// The validators of the next height.
     pub validators: ValidatorSet,
+    /// True while the state is being taken over from a snapshot: it cannot be read then.
+    pub joining: bool,
+}
+
+impl Published {
+    pub(crate) const fn of(head: Head, registry: Arc<Registry>, validators: ValidatorSet) -> Self {
+        Self { head, registry, validators, joining: false }
+    }
 }
 
 /// The gate between commits and readers.
@@ -136,6 +147,14 @@ impl Reader {
         &self.storage
     }
 
+    /// A light client that knows what the genesis document says and nothing else.
+    ///
+    /// # Errors
+    /// None for a document that made this reader.
+    pub fn light_client(&self) -> Result<LightClient, ProofError> {
+        LightClient::from_genesis(self.chain, &self.genesis, self.first_set.clone())
+    }
+
     /// A committed block; `None` above the head, at 0, and where it was pruned.
     ///
     /// # Errors
@@ -218,7 +237,7 @@ impl Reader {
     }
 
     /// Every change of the validator set below a height.
-    fn set_changes(&self, below: Height) -> Result<Vec<SetChange>, LedgerError> {
+    pub(crate) fn set_changes(&self, below: Height) -> Result<Vec<SetChange>, LedgerError> {
         let (from, to) = (set_change_key(Height::ZERO), set_change_key(below));
         let marks = self.storage.scan(Table::Meta, &from, Some(&to), SET_CHANGES_MAX)?;
         let damaged = |what: &str| LedgerError::Damaged(format!("a change of the validator set has no {what}"));
@@ -243,6 +262,9 @@ impl Reader {
     pub fn state(&self, contract: &ContractName, key: &[u8], prove: bool) -> Result<StateValue, LedgerError> {
         let full = keys::contract_key(contract, key);
         let published = self.gate.read();
+        if published.joining {
+            return Err(LedgerError::Joining);
+        }
         let value = read_state(self.storage.as_ref(), &full)?;
         let height = published.head.height;
         let mut proof = None;
@@ -282,7 +304,8 @@ impl Reader {
         for _ in 0..QUERY_TRIES {
             let before = self.published();
             let outcome = self.run_query(call, &before);
-            if self.gate.read().head == before.head {
+            let now = self.gate.read();
+            if (now.head, now.joining) == (before.head, before.joining) {
                 return outcome;
             }
         }
@@ -291,6 +314,9 @@ impl Reader {
     }
 
     fn run_query(&self, call: &Call, at: &Published) -> Result<QueryOutcome, LedgerError> {
+        if at.joining {
+            return Err(LedgerError::Joining);
+        }
         let moment = Moment { height: at.head.height, time: at.head.time, read_only: true };
         let overlay = Overlay::new(Arc::clone(&self.storage));
         let mut session = Session::new(overlay, Arc::clone(&at.registry), moment, Arc::clone(&self.runtime));

@@ -4,6 +4,8 @@
 //! [`Durability::Synced`] that returned is on stable storage. A storage error is never handled by going on: the caller
 //! stops the node, because what the disk holds is no longer known.
 
+use std::sync::Arc;
+
 /// Groups of keys, each ordered by its bytes. The number is the stable on-disk name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
@@ -157,6 +159,15 @@ pub trait View: Send + Sync {
 pub trait Storage: View + 'static {
     /// A view that later writes do not change.
     fn view(&self) -> Box<dyn View + '_>;
+
+    /// A view as [`Storage::view`] gives, for as long as it is held, be the storage closed meanwhile; `None` where there
+    /// is no such thing. It may cost a flush and disk space, so its holders are few.
+    ///
+    /// # Errors
+    /// [`StorageError`]; the storage itself is as it was.
+    fn pin(&self) -> Result<Option<Arc<dyn View>>, StorageError> {
+        Ok(None)
+    }
 
     /// Applies a batch.
     ///
