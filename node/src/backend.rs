@@ -65,6 +65,9 @@ pub struct NodeBackend {
 }
 
 fn storage(error: &LedgerError) -> ApiError {
+    if matches!(error, LedgerError::Joining) {
+        return ApiError::new(error.code(), error.to_string()).retry_after(10);
+    }
     tracing::error!(code = error.code(), "the ledger failed while answering: {error}");
     ApiError::new("node.storage", "the node could not read what it stores")
 }
@@ -75,7 +78,7 @@ fn gone() -> ApiError {
 
 fn refused(refusal: &Refusal) -> ApiError {
     let error = ApiError::new(refusal.code(), refusal.to_string());
-    if matches!(refusal, Refusal::Mempool(_)) { error.retry_after(1) } else { error }
+    if matches!(refusal, Refusal::Mempool(_) | Refusal::Joining) { error.retry_after(1) } else { error }
 }
 
 impl NodeBackend {

@@ -7,6 +7,7 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 use serde::{Deserialize, Serialize};
+use vouch_replica::StoragePolicy;
 
 /// Name of the configuration file in a node's home.
 pub const CONFIG_FILE: &str = "config.toml";
@@ -64,6 +65,12 @@ pub struct StorageSection {
     pub path: PathBuf,
     /// Memory for reading, in MiB.
     pub cache_mib: usize,
+    /// Blocks kept below the head, with receipts and transactions; 0 keeps all. Otherwise at least the chain's expiry
+    /// window and 1,000 more.
+    pub keep_blocks: u64,
+    /// A node with nothing but the genesis document takes over the state from others, instead of executing the past, when
+    /// it is more blocks behind than this; 0 only when the others do not keep these blocks any more.
+    pub join_after_blocks: u64,
 }
 
 /// Waiting transactions.
@@ -112,7 +119,13 @@ impl Default for ApiSection {
 
 impl Default for StorageSection {
     fn default() -> Self {
-        Self { path: "data".into(), cache_mib: 48 }
+        let policy = StoragePolicy::default();
+        Self {
+            path: "data".into(),
+            cache_mib: 48,
+            keep_blocks: policy.keep_blocks,
+            join_after_blocks: policy.join_after_blocks,
+        }
     }
 }
 
@@ -139,6 +152,8 @@ pub struct NodeConfig {
     pub storage: PathBuf,
     /// Memory for reading, in bytes.
     pub cache_bytes: usize,
+    /// What is kept, and how the node joins.
+    pub policy: StoragePolicy,
     /// Waiting transactions.
     pub mempool: vouch_ledger::MempoolLimits,
 }
@@ -177,6 +192,10 @@ impl NodeConfig {
             api_listen: address("api.listen", &file.api.listen)?,
             storage: home.join(&file.storage.path),
             cache_bytes: file.storage.cache_mib << 20,
+            policy: StoragePolicy {
+                keep_blocks: file.storage.keep_blocks,
+                join_after_blocks: file.storage.join_after_blocks,
+            },
             mempool: vouch_ledger::MempoolLimits {
                 count_max: file.mempool.transactions_max,
                 bytes_max: file.mempool.mib_max << 20,

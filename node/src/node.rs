@@ -81,9 +81,11 @@ fn open(config: &NodeConfig, global: &GlobalArgs) -> Result<Opened> {
     let vm = Runtime::new(vouch_vm::VmLimits::default()).context("cannot start the contract engine")?;
     let clock = Clock::start();
     let replica_config = ReplicaConfig { secret: Some(secret), mempool: config.mempool, entropy: rand::random() };
-    let replica = Replica::open(storage, &genesis, vm, replica_config, clock.now())
-        .map_err(|e| anyhow::anyhow!("{}: {e}", e.code()))
+    let coded = |e: ReplicaError| anyhow::anyhow!("{}: {e}", e.code());
+    let mut replica = Replica::open(storage, &genesis, vm, replica_config, clock.now())
+        .map_err(coded)
         .context("cannot open the chain")?;
+    replica.set_storage_policy(config.policy).map_err(coded).context("storage.keep_blocks")?;
     Ok(Opened { replica, store, clock, chain_name: genesis.chain_name, consensus_key, network })
 }
 

@@ -13,10 +13,13 @@
 mod log_writer;
 pub mod message;
 pub mod pace;
+mod proposals;
 pub mod replica;
+pub mod snapshot;
 pub mod status;
 pub mod sync;
 
 pub use message::{Lane, Message};
 pub use replica::{Effect, Input, Now, PeerId, Refusal, Replica, ReplicaConfig, ReplicaError, Timer};
+pub use snapshot::StoragePolicy;
 pub use status::ReplicaStatus;

@@ -1,8 +1,10 @@
 //! What nodes say to each other. Every message is bounded and decoded before anything looks at it.
 
 use vouch_consensus::ConsensusMessage;
+use vouch_ledger::{HistoryBlock, SnapshotOffer};
 use vouch_types::{
-    BlockHash, CodecError, CommitCertificate, Height, block::BLOCK_BYTES_MAX, codec::decode_prefix, decode, encode,
+    BlockHash, CodecError, CommitCertificate, Height, RangeProof, block::BLOCK_BYTES_MAX, codec::decode_prefix, decode,
+    encode,
 };
 use wincode::{SchemaRead, SchemaWrite};
 
@@ -84,6 +86,47 @@ pub enum Message {
         /// The blocks.
         blocks: Vec<SyncedBlock>,
     },
+    /// "Which state could you hand over?"
+    SnapshotRequest,
+    /// Answer: the state held still for others; `None` when there is none.
+    Snapshot {
+        /// The state and the proof that it is the chain's.
+        offer: Option<Box<SnapshotOffer>>,
+    },
+    /// Asks for a piece of an offered state.
+    PieceRequest {
+        /// The state's height.
+        height: Height,
+        /// First slot of the piece.
+        slot: u64,
+    },
+    /// Answer: the piece; `None` when that state is not held any more.
+    Piece {
+        /// The state's height.
+        height: Height,
+        /// First slot asked for.
+        slot: u64,
+        /// The piece.
+        piece: Option<Box<RangeProof>>,
+    },
+    /// Asks for the last blocks up to an offered state.
+    HistoryRequest {
+        /// The state's height.
+        height: Height,
+        /// Blocks below this height, in descending order.
+        before: Height,
+        /// Down to this one.
+        from: Height,
+    },
+    /// Answer: as many as fit; none when that state is not held any more.
+    History {
+        /// The state's height.
+        height: Height,
+        /// The bound asked for.
+        before: Height,
+        /// The blocks.
+        blocks: Vec<HistoryBlock>,
+    },
 }
 
 impl Message {
@@ -91,10 +134,19 @@ impl Message {
     #[must_use]
     pub const fn lane(&self) -> Lane {
         match self {
-            Self::Consensus(_) | Self::BlockRequest { .. } | Self::Status { .. } | Self::SyncRequest { .. } => {
-                Lane::Consensus
-            }
-            Self::Block { .. } | Self::RequestedBlock { .. } | Self::SyncResponse { .. } => Lane::Blocks,
+            Self::Consensus(_)
+            | Self::BlockRequest { .. }
+            | Self::Status { .. }
+            | Self::SyncRequest { .. }
+            | Self::SnapshotRequest
+            | Self::PieceRequest { .. }
+            | Self::HistoryRequest { .. } => Lane::Consensus,
+            Self::Block { .. }
+            | Self::RequestedBlock { .. }
+            | Self::SyncResponse { .. }
+            | Self::Snapshot { .. }
+            | Self::Piece { .. }
+            | Self::History { .. } => Lane::Blocks,
             Self::Transactions(_) => Lane::Transactions,
         }
     }

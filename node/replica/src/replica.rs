@@ -17,22 +17,19 @@ use vouch_ledger::{
     Registry, Runtime, Storage, StorageError, Table,
 };
 use vouch_types::{
-    Block, BlockHash, ChainId, CommitCertificate, Hash32, Height, NodeId, PublicKey, Round, SecretKey, TimestampMs,
-    TxId, encode,
+    BlockHash, ChainId, CommitCertificate, Height, NodeId, PublicKey, Round, SecretKey, TimestampMs, TxId,
 };
 
 use crate::{
     log_writer::LogWriter,
     message::{Lane, Message, decode_block},
     pace::{Demand, Pace},
+    proposals::{CANDIDATES_MAX, Wanted},
+    snapshot::{JOIN_AFTER_BLOCKS, Snapshots},
     status::ReplicaStatus,
     sync::Sync,
 };
 
-/// Most undecided blocks kept for the current height.
-const CANDIDATES_MAX: usize = 8;
-/// How long to wait for a proposed block before asking others for it, in milliseconds.
-const FETCH_AFTER_MS: u64 = 120;
 /// Most transactions in one batch to the peers.
 const RELAY_COUNT_MAX: usize = 2_000;
 /// Most bytes of transactions in one batch to the peers.
@@ -173,6 +170,9 @@ pub enum Refusal {
     /// No room, or known already.
     #[error(transparent)]
     Mempool(#[from] MempoolError),
+    /// There is no state to check it against yet.
+    #[error("the node is still taking the state over from others")]
+    Joining,
 }
 
 impl Refusal {
@@ -182,6 +182,7 @@ impl Refusal {
         match self {
             Self::Transaction(e) => e.code(),
             Self::Mempool(e) => e.code(),
+            Self::Joining => "node.syncing",
         }
     }
 }
@@ -227,21 +228,15 @@ pub struct Replica {
     pub(crate) peers: BTreeSet<PeerId>,
     pub(crate) pace: Pace,
     pub(crate) sync: Sync,
+    pub(crate) snapshots: Snapshots,
     relay: bft::RelayFilter,
-    entropy: [u8; 32],
-    log: LogWriter,
-    recovered: bft::RecoveredLog,
+    pub(crate) entropy: [u8; 32],
+    pub(crate) log: LogWriter,
+    pub(crate) recovered: bft::RecoveredLog,
     pub(crate) consensus_inputs: VecDeque<bft::Input>,
-    blocks: BTreeMap<BlockHash, Vec<u8>>,
-    refused: BTreeSet<BlockHash>,
-    wanted: BTreeMap<BlockHash, Wanted>,
-}
-
-/// A block that a signed proposal names and that is not here yet.
-#[derive(Debug, Clone)]
-struct Wanted {
-    proposal: bft::SignedProposal,
-    asked: usize,
+    pub(crate) blocks: BTreeMap<BlockHash, Vec<u8>>,
+    pub(crate) refused: BTreeSet<BlockHash>,
+    pub(crate) wanted: BTreeMap<BlockHash, Wanted>,
 }
 
 /// Most messages of each half of the relay's memory.
@@ -276,6 +271,7 @@ impl Replica {
         Ok(Self {
             pace: Pace::new(now.steady_ms),
             sync: Sync::default(),
+            snapshots: Snapshots::new(JOIN_AFTER_BLOCKS),
             mempool: Mempool::new(config.mempool),
             relay: bft::RelayFilter::new(RELAY_MEMORY_MAX),
             entropy: config.entropy,
@@ -324,6 +320,7 @@ impl Replica {
     /// [`ReplicaError`]: the node must stop; effects already returned stand.
     pub fn step(&mut self, now: Now, input: Input) -> Result<Vec<Effect>, ReplicaError> {
         self.now = now;
+        self.release_snapshot();
         match input {
             Input::Started => self.start()?,
             Input::PeerConnected(peer) => {
@@ -334,6 +331,7 @@ impl Replica {
             Input::PeerDisconnected(peer) => {
                 self.peers.remove(&peer);
                 self.sync.forget(&peer);
+                self.forget_source(&peer)?;
             }
             Input::MessageReceived { from, lane, bytes } => self.receive(from, lane, &bytes)?,
             Input::TransactionsVerified { transactions, submitted_here } => {
@@ -376,6 +374,8 @@ impl Replica {
 
     fn fire(&mut self, timer: Timer) -> Result<(), ReplicaError> {
         match timer {
+            Timer::Sync if self.is_joining() => self.join_timed_out()?,
+            Timer::Consensus(_) | Timer::Fetch if self.ledger.join().is_some() => {}
             Timer::Consensus(id) => self.consensus_inputs.push_back(bft::Input::TimerFired(id)),
             Timer::Pace => self.keep_pace()?,
             Timer::Fetch => self.fetch_wanted(),
@@ -386,6 +386,9 @@ impl Replica {
 
     /// Begins the next height when it is due, or sets the timer for when it will be.
     pub(crate) fn keep_pace(&mut self) -> Result<(), ReplicaError> {
+        if self.ledger.join().is_some() {
+            return Ok(());
+        }
         let params = &self.ledger.registry().params;
         let demand = Demand {
             next: self.ledger.next_height(),
@@ -407,7 +410,7 @@ impl Replica {
         self.out.push(Effect::Send { to, lane: message.lane(), bytes: message.to_bytes() });
     }
 
-    fn broadcast(&mut self, message: &Message, except: Option<PeerId>) {
+    pub(crate) fn broadcast(&mut self, message: &Message, except: Option<PeerId>) {
         self.out.push(Effect::Broadcast { lane: message.lane(), bytes: message.to_bytes(), except });
     }
 
@@ -421,6 +424,15 @@ impl Replica {
             return Ok(());
         };
         match message {
+            Message::Status { height, lowest } => self.learn_status(from, height, lowest),
+            Message::SnapshotRequest
+            | Message::Snapshot { .. }
+            | Message::PieceRequest { .. }
+            | Message::Piece { .. }
+            | Message::HistoryRequest { .. }
+            | Message::History { .. } => self.receive_snapshot(from, message),
+            // Everything else is about a height that this node knows nothing of yet.
+            _ if self.ledger.join().is_some() => Ok(()),
             Message::Consensus(message) => self.receive_consensus(from, message),
             Message::Block { proposal, block } => self.receive_block(from, proposal, block),
             Message::BlockRequest { block, .. } => {
@@ -435,7 +447,6 @@ impl Replica {
                 self.out.push(Effect::VerifyTransactions { from, raw });
                 Ok(())
             }
-            Message::Status { height, lowest } => self.learn_status(from, height, lowest),
             Message::SyncRequest { from: height } => self.answer_sync(from, height),
             Message::SyncResponse { from: height, blocks } => self.receive_synced(from, height, blocks),
         }
@@ -487,129 +498,12 @@ impl Replica {
                 .is_some_and(|v| v.key.verify(digest.as_bytes(), &signature).is_ok())
     }
 
-    fn is_proposers(&self, proposal: &bft::SignedProposal) -> bool {
+    pub(crate) fn is_proposers(&self, proposal: &bft::SignedProposal) -> bool {
         let expected = self.ledger.validators().proposer(proposal.height, proposal.round);
         let digest = proposal.statement(self.chain()).digest();
         proposal.height == self.ledger.next_height()
             && expected.key.node() == proposal.proposer
             && expected.key.verify(digest.as_bytes(), &proposal.signature).is_ok()
-    }
-
-    /// A proposer named a block: report the verdict if it is known, else see that the block comes.
-    fn note_proposal(&mut self, proposal: bft::SignedProposal) {
-        let hash = proposal.block;
-        if self.blocks.contains_key(&hash) || self.refused.contains(&hash) {
-            let valid = self.blocks.contains_key(&hash);
-            self.report_verdict(&proposal, valid);
-        } else if self.wanted.len() < CANDIDATES_MAX {
-            self.wanted.insert(hash, Wanted { proposal, asked: 0 });
-            self.out.push(Effect::SetTimer { timer: Timer::Fetch, after_ms: FETCH_AFTER_MS });
-        }
-    }
-
-    fn report_verdict(&mut self, proposal: &bft::SignedProposal, valid: bool) {
-        self.consensus_inputs.push_back(bft::Input::BlockValidated {
-            height: proposal.height,
-            round: proposal.round,
-            valid_round: proposal.valid_round,
-            proposer: proposal.proposer,
-            block: proposal.block,
-            valid,
-        });
-    }
-
-    fn receive_block(
-        &mut self,
-        from: PeerId,
-        proposal: bft::ConsensusMessage,
-        bytes: Vec<u8>,
-    ) -> Result<(), ReplicaError> {
-        let bft::ConsensusMessage::Proposal(proposal) = proposal else {
-            self.fault(from, "peer.malformed_block");
-            return Ok(());
-        };
-        if proposal.height != self.ledger.next_height() || !self.is_proposers(&proposal) {
-            return Ok(());
-        }
-        if self.blocks.contains_key(&proposal.block) {
-            self.note_proposal(proposal);
-            return self.run_consensus();
-        }
-        match decode_block(&bytes) {
-            Ok(block) if block.header.hash() == proposal.block => self.accept_block(&proposal, bytes, &block),
-            _ => {
-                self.fault(from, "peer.malformed_block");
-                Ok(())
-            }
-        }
-    }
-
-    fn receive_requested(&mut self, from: PeerId, bytes: Vec<u8>) -> Result<(), ReplicaError> {
-        let Ok(block) = decode_block(&bytes) else {
-            self.fault(from, "peer.malformed_block");
-            return Ok(());
-        };
-        match self.wanted.get(&block.header.hash()).map(|w| w.proposal) {
-            Some(proposal) => self.accept_block(&proposal, bytes, &block),
-            None => Ok(()),
-        }
-    }
-
-    /// Executes a block whose proposer signed for it and tells the driver the verdict.
-    fn accept_block(
-        &mut self,
-        proposal: &bft::SignedProposal,
-        bytes: Vec<u8>,
-        block: &Block,
-    ) -> Result<(), ReplicaError> {
-        let hash = proposal.block;
-        self.wanted.remove(&hash);
-        self.pace.work_seen(proposal.height);
-        self.keep_pace()?;
-        let drift = u64::from(self.ledger.registry().params.clock_drift_max_ms);
-        let latest = TimestampMs(self.now.wall.0.saturating_add(drift));
-        let mempool = &self.mempool;
-        let verified = |leaf: &Hash32| mempool.by_leaf(leaf);
-        match self.ledger.validate(block, Some(latest), &self.entropy, &verified)? {
-            Ok(_) => self.keep_undecided(bytes, hash)?,
-            Err(reason) => {
-                let height = block.header.height;
-                tracing::warn!(%height, block = %hash, code = reason.code(), "proposed block refused: {reason}");
-                self.refused.insert(hash);
-            }
-        }
-        self.consensus_inputs.push_back(bft::Input::MessageReceived(bft::ConsensusMessage::Proposal(*proposal)));
-        self.report_verdict(proposal, self.blocks.contains_key(&hash));
-        self.run_consensus()
-    }
-
-    /// Keeps an executed block until its height is decided, also over a restart.
-    pub(crate) fn keep_undecided(&mut self, bytes: Vec<u8>, hash: BlockHash) -> Result<(), ReplicaError> {
-        let mut batch = Batch::new();
-        batch.put(Table::Undecided, hash.0, bytes.as_slice());
-        // In order before the log record that mentions it, which is synced before a vote leaves.
-        self.ledger.storage().write(batch, Durability::Buffered)?;
-        self.blocks.insert(hash, bytes);
-        Ok(())
-    }
-
-    fn fetch_wanted(&mut self) {
-        let peers: Vec<PeerId> = self.peers.iter().copied().collect();
-        if peers.is_empty() || self.wanted.is_empty() {
-            return;
-        }
-        let height = self.ledger.next_height();
-        let mut requests = Vec::new();
-        for (hash, wanted) in &mut self.wanted {
-            if let Some(peer) = peers.get(wanted.asked % peers.len()) {
-                requests.push((*peer, Message::BlockRequest { height, block: *hash }));
-            }
-            wanted.asked = wanted.asked.wrapping_add(1);
-        }
-        for (peer, request) in requests {
-            self.send(peer, &request);
-        }
-        self.out.push(Effect::SetTimer { timer: Timer::Fetch, after_ms: FETCH_AFTER_MS });
     }
 
     /// Feeds the driver until it has nothing more to say.
@@ -670,14 +564,6 @@ impl Replica {
         self.broadcast(&Message::Consensus(message), None);
     }
 
-    fn propose(&mut self, height: Height, round: Round) -> Result<(), ReplicaError> {
-        let Some(node) = self.node.filter(|_| height == self.ledger.next_height()) else { return Ok(()) };
-        let (hash, block) = self.ledger.propose(self.mempool.iter(), self.now.wall, node)?;
-        self.keep_undecided(encode(&block), hash)?;
-        self.consensus_inputs.push_back(bft::Input::BlockProposed { height, round, block: hash });
-        Ok(())
-    }
-
     /// Commits the decided block and clears what belonged to its height.
     fn commit(&mut self, certificate: CommitCertificate) -> Result<(), ReplicaError> {
         if certificate.height != self.ledger.next_height() {
@@ -702,6 +588,7 @@ impl Replica {
             self.out.push(Effect::AdmitPeers(Arc::clone(self.ledger.registry())));
         }
         self.out.push(Effect::Committed(Arc::new(committed)));
+        self.ledger.prune(self.snapshots.needed())?;
         let status = self.status_message();
         self.broadcast(&status, None);
         Ok(())
@@ -724,7 +611,7 @@ impl Replica {
     }
 
     pub(crate) fn status_message(&self) -> Message {
-        Message::Status { height: self.ledger.head().height, lowest: Height(1) }
+        Message::Status { height: self.ledger.head().height, lowest: self.ledger.lowest() }
     }
 
     fn admit(&mut self, transactions: Vec<PooledTransaction>, submitted_here: bool) -> Result<(), ReplicaError> {
@@ -755,6 +642,9 @@ impl Replica {
 
     fn admit_one(&mut self, next: Height, pooled: PooledTransaction) -> Result<Result<(), Refusal>, ReplicaError> {
         let id = pooled.tx.id();
+        if self.ledger.join().is_some() {
+            return Ok(Err(Refusal::Joining));
+        }
         if let Err(reason) = vouch_ledger::executor::check_rules(self.ledger.registry(), &pooled.tx, next) {
             return Ok(Err(reason.into()));
         }

@@ -45,6 +45,22 @@ impl Sync {
         self.peers.values().map(|p| p.height).max().unwrap_or_default()
     }
 
+    /// An answer still to come is not awaited any more.
+    pub const fn forget_request(&mut self) {
+        self.asked = None;
+    }
+
+    /// Peers that claim to be above a height.
+    pub fn above(&self, height: Height) -> impl Iterator<Item = PeerId> {
+        self.peers.iter().filter(move |(_, p)| p.height > height).map(|(peer, _)| *peer)
+    }
+
+    /// Whether some peer says it has the block of a height.
+    #[must_use]
+    pub fn can_serve(&self, next: Height) -> bool {
+        self.choose(next).is_some()
+    }
+
     /// Whether a request is under way.
     #[must_use]
     pub const fn is_asking(&self) -> bool {
@@ -71,6 +87,9 @@ impl Replica {
     pub(crate) fn learn_status(&mut self, from: PeerId, height: Height, lowest: Height) -> Result<(), ReplicaError> {
         let failures = self.sync.peers.get(&from).map_or(0, |p| p.failures);
         self.sync.peers.insert(from, Progress { height, lowest, failures });
+        if self.consider_join(from)? {
+            return Ok(());
+        }
         let next = self.ledger.next_height();
         if self.sync.is_asking() || height < next {
             return Ok(());

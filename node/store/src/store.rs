@@ -2,7 +2,10 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
 };
 
 use rocksdb::{
@@ -25,12 +28,17 @@ pub const FORMAT_VERSION: u32 = 1;
 /// Scans longer than this do not push other blocks out of the cache, in entries.
 const SCAN_CACHED_MAX: usize = 1024;
 
+/// Memory for reading a pinned view, in bytes.
+const PIN_CACHE_BYTES: usize = 8 << 20;
+
 /// An open store. While it lives, nobody else can open its directory.
 pub struct RocksStore {
     db: DB,
     path: PathBuf,
     /// Set for good by the first failed write: what the disk holds is unknown from then on.
     failed: AtomicBool,
+    /// Numbers the pinned views.
+    pins: AtomicU64,
 }
 
 impl std::fmt::Debug for RocksStore {
@@ -55,9 +63,50 @@ impl RocksStore {
         }
         let db =
             DB::open_cf_descriptors(&database(&options).map_err(failed)?, path, tables(&options)).map_err(failed)?;
-        let store = Self { db, path: path.to_path_buf(), failed: AtomicBool::new(false) };
+        let store = Self { db, path: path.to_path_buf(), failed: AtomicBool::new(false), pins: AtomicU64::new(0) };
         store.check_format()?;
+        store.remove_old_pins()?;
         Ok(store)
+    }
+
+    /// Where pinned views lie: beside the store, on the same file system, so that files can be linked.
+    fn pins_path(&self) -> PathBuf {
+        let mut name = self.path.file_name().unwrap_or_default().to_os_string();
+        name.push(".pinned");
+        self.path.with_file_name(name)
+    }
+
+    /// What an earlier process left when it was killed.
+    fn remove_old_pins(&self) -> Result<(), StoreError> {
+        let path = self.pins_path();
+        match std::fs::remove_dir_all(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(StoreError::Io { operation: "remove", path, message: error.to_string() })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn open_pin(&self) -> Result<RocksPin, StoreError> {
+        let parent = self.pins_path();
+        std::fs::create_dir_all(&parent).map_err(|error| StoreError::Io {
+            operation: "create",
+            path: parent.clone(),
+            message: error.to_string(),
+        })?;
+        let path = parent.join(self.pins.fetch_add(1, Ordering::Relaxed).to_string());
+        self.checkpoint(&path)?;
+        // From here on what was made is removed again when it cannot be opened.
+        let mut pin = RocksPin { store: None, path };
+        let failed = |error: rocksdb::Error| StoreError::from_rocksdb("open", &pin.path, &error);
+        let options = StoreOptions { cache_bytes: PIN_CACHE_BYTES, ..StoreOptions::default() };
+        let mut database = database(&options).map_err(failed)?;
+        database.create_if_missing(false);
+        database.create_missing_column_families(false);
+        let db = DB::open_cf_descriptors_read_only(&database, &pin.path, tables(&options), false).map_err(failed)?;
+        let store = Self { db, path: pin.path.clone(), failed: AtomicBool::new(false), pins: AtomicU64::new(0) };
+        pin.store = Some(store);
+        Ok(pin)
     }
 
     /// Copies everything written so far into a new directory on the same file system, which can be opened as a store. Files
@@ -270,6 +319,12 @@ impl Storage for RocksStore {
         Box::new(RocksView { store: self, snapshot: self.db.snapshot() })
     }
 
+    fn pin(&self) -> Result<Option<Arc<dyn View>>, StorageError> {
+        self.check_failed("pin")?;
+        let failed = |error: StoreError| StorageError { operation: "pin", message: error.to_string() };
+        Ok(Some(Arc::new(self.open_pin().map_err(failed)?)))
+    }
+
     fn write(&self, batch: Batch, durability: Durability) -> Result<(), StorageError> {
         self.check_failed("write")?;
         let handles = Table::ALL.map(|table| self.handle(table));
@@ -322,6 +377,45 @@ impl View for RocksView<'_> {
 
     fn last(&self, table: Table, before: Option<&[u8]>) -> Result<Option<Entry>, StorageError> {
         self.store.last_with(table, before, self.options())
+    }
+}
+
+/// A checkpoint, opened for reading, that is removed when nobody holds it any more.
+struct RocksPin {
+    /// There but while it is opened and dropped.
+    store: Option<RocksStore>,
+    path: PathBuf,
+}
+
+impl RocksPin {
+    fn store(&self) -> Result<&RocksStore, StorageError> {
+        self.store.as_ref().ok_or_else(|| StorageError { operation: "read", message: "the view is closed".into() })
+    }
+}
+
+impl Drop for RocksPin {
+    fn drop(&mut self) {
+        drop(self.store.take());
+        // What stays behind is removed at the next start.
+        drop(std::fs::remove_dir_all(&self.path));
+    }
+}
+
+impl View for RocksPin {
+    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StorageError> {
+        self.store()?.get(table, key)
+    }
+
+    fn get_many(&self, table: Table, keys: &[&[u8]]) -> Result<Vec<Option<Vec<u8>>>, StorageError> {
+        self.store()?.get_many(table, keys)
+    }
+
+    fn scan(&self, table: Table, from: &[u8], to: Option<&[u8]>, limit: usize) -> Result<Vec<Entry>, StorageError> {
+        self.store()?.scan(table, from, to, limit)
+    }
+
+    fn last(&self, table: Table, before: Option<&[u8]>) -> Result<Option<Entry>, StorageError> {
+        self.store()?.last(table, before)
     }
 }
 

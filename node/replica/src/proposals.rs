@@ -1,0 +1,149 @@
+//! Blocks of the height that runs: what a proposer named is fetched, executed, judged, and kept until the height is decided.
+
+use vouch_consensus as bft;
+use vouch_ledger::{Batch, Durability, Table};
+use vouch_types::{Block, BlockHash, Hash32, Height, Round, TimestampMs, encode};
+
+use crate::{
+    message::{Message, decode_block},
+    replica::{Effect, PeerId, Replica, ReplicaError, Timer},
+};
+
+/// Most undecided blocks kept for the current height.
+pub(crate) const CANDIDATES_MAX: usize = 8;
+/// How long to wait for a proposed block before asking others for it, in milliseconds.
+const FETCH_AFTER_MS: u64 = 120;
+
+/// A block that a signed proposal names and that is not here yet.
+#[derive(Debug, Clone)]
+pub(crate) struct Wanted {
+    pub(crate) proposal: bft::SignedProposal,
+    pub(crate) asked: usize,
+}
+
+impl Replica {
+    /// A proposer named a block: report the verdict if it is known, else see that the block comes.
+    pub(crate) fn note_proposal(&mut self, proposal: bft::SignedProposal) {
+        let hash = proposal.block;
+        if self.blocks.contains_key(&hash) || self.refused.contains(&hash) {
+            let valid = self.blocks.contains_key(&hash);
+            self.report_verdict(&proposal, valid);
+        } else if self.wanted.len() < CANDIDATES_MAX {
+            self.wanted.insert(hash, Wanted { proposal, asked: 0 });
+            self.out.push(Effect::SetTimer { timer: Timer::Fetch, after_ms: FETCH_AFTER_MS });
+        }
+    }
+
+    fn report_verdict(&mut self, proposal: &bft::SignedProposal, valid: bool) {
+        self.consensus_inputs.push_back(bft::Input::BlockValidated {
+            height: proposal.height,
+            round: proposal.round,
+            valid_round: proposal.valid_round,
+            proposer: proposal.proposer,
+            block: proposal.block,
+            valid,
+        });
+    }
+
+    pub(crate) fn receive_block(
+        &mut self,
+        from: PeerId,
+        proposal: bft::ConsensusMessage,
+        bytes: Vec<u8>,
+    ) -> Result<(), ReplicaError> {
+        let bft::ConsensusMessage::Proposal(proposal) = proposal else {
+            self.fault(from, "peer.malformed_block");
+            return Ok(());
+        };
+        if proposal.height != self.ledger.next_height() || !self.is_proposers(&proposal) {
+            return Ok(());
+        }
+        if self.blocks.contains_key(&proposal.block) {
+            self.note_proposal(proposal);
+            return self.run_consensus();
+        }
+        match decode_block(&bytes) {
+            Ok(block) if block.header.hash() == proposal.block => self.accept_block(&proposal, bytes, &block),
+            _ => {
+                self.fault(from, "peer.malformed_block");
+                Ok(())
+            }
+        }
+    }
+
+    pub(crate) fn receive_requested(&mut self, from: PeerId, bytes: Vec<u8>) -> Result<(), ReplicaError> {
+        let Ok(block) = decode_block(&bytes) else {
+            self.fault(from, "peer.malformed_block");
+            return Ok(());
+        };
+        match self.wanted.get(&block.header.hash()).map(|w| w.proposal) {
+            Some(proposal) => self.accept_block(&proposal, bytes, &block),
+            None => Ok(()),
+        }
+    }
+
+    /// Executes a block whose proposer signed for it and tells the driver the verdict.
+    fn accept_block(
+        &mut self,
+        proposal: &bft::SignedProposal,
+        bytes: Vec<u8>,
+        block: &Block,
+    ) -> Result<(), ReplicaError> {
+        let hash = proposal.block;
+        self.wanted.remove(&hash);
+        self.pace.work_seen(proposal.height);
+        self.keep_pace()?;
+        let drift = u64::from(self.ledger.registry().params.clock_drift_max_ms);
+        let latest = TimestampMs(self.now.wall.0.saturating_add(drift));
+        let mempool = &self.mempool;
+        let verified = |leaf: &Hash32| mempool.by_leaf(leaf);
+        match self.ledger.validate(block, Some(latest), &self.entropy, &verified)? {
+            Ok(_) => self.keep_undecided(bytes, hash)?,
+            Err(reason) => {
+                let height = block.header.height;
+                tracing::warn!(%height, block = %hash, code = reason.code(), "proposed block refused: {reason}");
+                self.refused.insert(hash);
+            }
+        }
+        self.consensus_inputs.push_back(bft::Input::MessageReceived(bft::ConsensusMessage::Proposal(*proposal)));
+        self.report_verdict(proposal, self.blocks.contains_key(&hash));
+        self.run_consensus()
+    }
+
+    /// Keeps an executed block until its height is decided, also over a restart.
+    pub(crate) fn keep_undecided(&mut self, bytes: Vec<u8>, hash: BlockHash) -> Result<(), ReplicaError> {
+        let mut batch = Batch::new();
+        batch.put(Table::Undecided, hash.0, bytes.as_slice());
+        // In order before the log record that mentions it, which is synced before a vote leaves.
+        self.ledger.storage().write(batch, Durability::Buffered)?;
+        self.blocks.insert(hash, bytes);
+        Ok(())
+    }
+
+    pub(crate) fn fetch_wanted(&mut self) {
+        let peers: Vec<PeerId> = self.peers.iter().copied().collect();
+        if peers.is_empty() || self.wanted.is_empty() {
+            return;
+        }
+        let height = self.ledger.next_height();
+        let mut requests = Vec::new();
+        for (hash, wanted) in &mut self.wanted {
+            if let Some(peer) = peers.get(wanted.asked % peers.len()) {
+                requests.push((*peer, Message::BlockRequest { height, block: *hash }));
+            }
+            wanted.asked = wanted.asked.wrapping_add(1);
+        }
+        for (peer, request) in requests {
+            self.send(peer, &request);
+        }
+        self.out.push(Effect::SetTimer { timer: Timer::Fetch, after_ms: FETCH_AFTER_MS });
+    }
+
+    pub(crate) fn propose(&mut self, height: Height, round: Round) -> Result<(), ReplicaError> {
+        let Some(node) = self.node.filter(|_| height == self.ledger.next_height()) else { return Ok(()) };
+        let (hash, block) = self.ledger.propose(self.mempool.iter(), self.now.wall, node)?;
+        self.keep_undecided(encode(&block), hash)?;
+        self.consensus_inputs.push_back(bft::Input::BlockProposed { height, round, block: hash });
+        Ok(())
+    }
+}
