@@ -10,7 +10,9 @@ use vouch_sdk::ListQuery;
 use vouch_types::{Height, TxId};
 
 use super::{Figure, Scale, percentile};
-use crate::cluster::{Cluster, Options, Traffic, TrafficReport, blocks, gaps_ms, until};
+use crate::cluster::{
+    Cluster, Load, Options, Pressure, Traffic, TrafficReport, blocks, gaps_ms, transaction_ids, until,
+};
 
 /// Clients, each with an account of its own.
 const CLIENTS: usize = 16;
@@ -20,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(90);
 const WATCHED: u64 = 24;
 
 pub(super) async fn measure(scale: Scale) -> Result<Vec<Figure>> {
-    Ok(vec![all_killed(scale).await?, one_killed(scale).await?])
+    Ok(vec![all_killed(scale).await?, one_killed(scale).await?, accepted_by_the_dead(scale).await?])
 }
 
 async fn more_finals(traffic: &Traffic, count: u64) -> Result<()> {
@@ -40,16 +42,15 @@ async fn all_killed(scale: Scale) -> Result<Figure> {
         cluster.kill(&cluster.all())?;
         let begun = Instant::now();
         cluster.start_all()?;
-        more_finals(&traffic, 1).await?;
-        recoveries.push(begun.elapsed().as_secs_f64() * 1e3);
         cluster.ready(&cluster.all()).await?;
+        recoveries.push(begun.elapsed().as_secs_f64() * 1e3);
     }
     more_finals(&traffic, 50).await?;
     let report = traffic.finish().await?;
     figure.set("rounds_count", rounds as f64);
     figure.set("resubmitted_count", report.resubmitted as f64);
-    figure.set("from_start_to_final_p50_ms", percentile(&mut recoveries, 0.5));
-    figure.set("from_start_to_final_max_ms", percentile(&mut recoveries, 1.0));
+    figure.set("from_start_to_ready_p50_ms", percentile(&mut recoveries, 0.5));
+    figure.set("from_start_to_ready_max_ms", percentile(&mut recoveries, 1.0));
     compare(&cluster, &report, &mut figure).await?;
     Ok(figure)
 }
@@ -117,5 +118,31 @@ async fn one_killed(scale: Scale) -> Result<Figure> {
     figure.set("gap_p50_ms", percentile(&mut gaps, 0.5));
     figure.set("catch_up_max_ms", percentile(&mut catch_up, 1.0));
     compare(&cluster, &report, &mut figure).await?;
+    Ok(figure)
+}
+
+/// Clients that submit once and never again, at all nodes, while one of these is killed: is what it accepted lost with it?
+async fn accepted_by_the_dead(scale: Scale) -> Result<Figure> {
+    let mut figure =
+        Figure::new("reliability-accepted", "crash", "four nodes and the load generator share the machine");
+    let mut cluster = Cluster::start(Options::default()).await?;
+    let rounds = scale.of(10, 1);
+    let (mut accepted, mut lost) = (0, 0);
+    for round in 0..rounds {
+        let victim = 1 + (round as usize) % (cluster.all().len() - 1);
+        let load = Load::start(&cluster, 4, Pressure::Rate(1000))?;
+        tokio::time::sleep(Duration::from_millis(1500 + rand::random::<u64>() % 1000)).await;
+        cluster.kill(&[victim])?;
+        let (_, ids) = load.finish().await?;
+        cluster.start_node(victim)?;
+        cluster.ready(&cluster.all()).await?;
+        let head = cluster.status(0).await?.head;
+        let found = transaction_ids(&blocks(&cluster.client(0)?, Height(1), head).await?)?;
+        accepted += ids.len();
+        lost += ids.difference(&found).count();
+    }
+    figure.set("rounds_count", rounds as f64);
+    figure.set("accepted_count", accepted as f64);
+    figure.at_most("accepted_minus_found_count", lost as f64, 0.0);
     Ok(figure)
 }

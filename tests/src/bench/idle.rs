@@ -5,13 +5,13 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 
 use super::{Figure, Scale};
-use crate::cluster::{Cluster, Load, Options};
+use crate::cluster::{Cluster, Load, Options, Pressure};
 
 pub(super) async fn measure(scale: Scale) -> Result<Vec<Figure>> {
     let mut figure = Figure::new("performance-idle", "idle", "nothing but four nodes");
     let mut cluster = Cluster::start(Options::default()).await?;
     // A chain that has done something, and is at rest again.
-    Load::start(&cluster, 1, Some(200))?.finish().await?;
+    Load::start(&cluster, 1, Pressure::Rate(200))?.finish().await?;
     tokio::time::sleep(Duration::from_secs(scale.of(5, 1))).await;
     let mut before = Vec::new();
     for node in cluster.all() {

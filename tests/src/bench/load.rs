@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use super::{Figure, Scale};
-use crate::cluster::{Cluster, Load, LoadReport, Options};
+use crate::cluster::{Cluster, Load, LoadReport, Options, Pressure};
 
 /// What runs beside the nodes.
 pub const BESIDE: &str = "four nodes and the load generator share the machine";
@@ -39,9 +39,9 @@ pub(super) async fn measure(scale: Scale) -> Result<Vec<Figure>> {
     let mut full = Figure::new("performance-saturation", "load", BESIDE);
     let mut cluster = Cluster::start(Options::default()).await?;
     // Connections, caches and compiled contracts, as in a network that has been up for a while.
-    Load::start(&cluster, scale.of(5, 1), Some(500))?.finish().await?;
+    Load::start(&cluster, scale.of(5, 1), Pressure::Rate(500))?.finish().await?;
     let before = cpu_seconds(&mut cluster)?;
-    let (report, _) = Load::start(&cluster, scale.of(60, 5), None)?.finish().await?;
+    let (report, _) = Load::start(&cluster, scale.of(60, 5), Pressure::FULL)?.finish().await?;
     let cpu = cpu_seconds(&mut cluster)? - before;
     set_report(&mut full, "", &report);
     full.at_least("committed_per_second", report.committed_per_second, 3000.0);
@@ -51,7 +51,7 @@ pub(super) async fn measure(scale: Scale) -> Result<Vec<Figure>> {
     full.set("cpu_us_per_transaction_and_node", cpu * 1e6 / report.committed.max(1) as f64 / 4.0);
 
     let mut calm = Figure::new("performance-half-load", "load", BESIDE);
-    let (report, _) = Load::start(&cluster, scale.of(60, 5), Some(half(&report)))?.finish().await?;
+    let (report, _) = Load::start(&cluster, scale.of(60, 5), Pressure::Rate(half(&report)))?.finish().await?;
     set_report(&mut calm, "", &report);
     calm.at_most("latency_p50_ms", report.latency_p50_ms, 400.0);
     calm.at_most("latency_p95_ms", report.latency_p95_ms, 700.0);

@@ -6,7 +6,7 @@ use anyhow::Result;
 use vouch_types::Height;
 
 use super::{Figure, Scale};
-use crate::cluster::{Cluster, Load, Options, blocks, same_root};
+use crate::cluster::{Cluster, Load, Options, Pressure, blocks, same_root};
 
 /// Longest the node may take.
 const PATIENCE: Duration = Duration::from_secs(600);
@@ -14,7 +14,7 @@ const PATIENCE: Duration = Duration::from_secs(600);
 pub(super) async fn measure(scale: Scale) -> Result<Vec<Figure>> {
     let mut figure = Figure::new("performance-sync", "sync", "the three nodes that it learns from share the machine");
     let mut cluster = Cluster::start(Options::default()).await?;
-    Load::start(&cluster, scale.of(60, 5), None)?.finish().await?;
+    Load::start(&cluster, scale.of(60, 5), Pressure::FULL)?.finish().await?;
     let head = cluster.status(0).await?.head;
     let chain = blocks(&cluster.client(0)?, Height(1), head).await?;
     let transactions: u64 = chain.iter().map(|block| block.transactions.len() as u64).sum();

@@ -25,5 +25,5 @@ pub use network::{Cluster, Options, Plan, PlannedNode};
 pub use process::{NodeProcess, Signal, Usage};
 pub use program::{Output, Program};
 pub use relay::Relay;
-pub use traffic::{Load, LoadReport, Traffic, TrafficReport, contract, record_call};
+pub use traffic::{Load, LoadReport, Pressure, Traffic, TrafficReport, contract, record_call};
 pub use watch::{blocks, gaps_ms, same_root, transaction_ids, until};

@@ -393,7 +393,8 @@ impl Cluster {
             loop {
                 let status = client.status().await;
                 let expected = u32::try_from(nodes.len() - 1)?;
-                let is_ready = |s: &NodeStatus| s.condition.state == ConditionState::Ok && s.peers_connected >= expected;
+                let is_ready =
+                    |s: &NodeStatus| s.condition.state == ConditionState::Ok && s.peers_connected >= expected;
                 if status.as_ref().is_ok_and(is_ready) {
                     break;
                 }

@@ -49,7 +49,8 @@ impl Output {
     /// When there is none.
     pub fn problem_code(&self) -> Result<String> {
         let line = self.stderr.lines().rfind(|line| line.starts_with('{')).unwrap_or_default();
-        let problem: Value = serde_json::from_str(line).with_context(|| format!("no problem from a command: {self:?}"))?;
+        let problem: Value =
+            serde_json::from_str(line).with_context(|| format!("no problem from a command: {self:?}"))?;
         problem["code"].as_str().map(str::to_owned).with_context(|| format!("a problem without a code: {line}"))
     }
 

@@ -36,6 +36,20 @@ pub fn record_call(builder: TransactionBuilder) -> TransactionBuilder {
     builder.call(contract("meter"), "record", encode(&payload))
 }
 
+/// How hard the load generator presses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pressure {
+    /// So many transactions a second.
+    Rate(u32),
+    /// As many as the chain takes, with at most so many under way.
+    InFlight(u64),
+}
+
+impl Pressure {
+    /// As much as a network on one machine takes.
+    pub const FULL: Self = Self::InFlight(6_000);
+}
+
 /// `vouch dev load` as a process.
 #[derive(Debug)]
 pub struct Load {
@@ -82,18 +96,19 @@ pub struct LoadReport {
 }
 
 impl Load {
-    /// Starts it; without a rate it sends as much as the chain takes.
+    /// Starts it.
     ///
     /// # Errors
     /// When it cannot be started.
-    pub fn start(cluster: &Cluster, seconds: u64, rate: Option<u32>) -> Result<Self> {
+    pub fn start(cluster: &Cluster, seconds: u64, pressure: Pressure) -> Result<Self> {
         let acknowledged = cluster.scratch(&format!("acknowledged-{:016x}", rand::random::<u64>()));
         let mut command = cluster.program.command(["dev", "load", "--json", "--tolerate-failures"]);
         command.arg("--dir").arg(cluster.dir()).arg("--acknowledged").arg(&acknowledged);
         command.args(["--seconds", &seconds.to_string()]);
-        if let Some(rate) = rate {
-            command.args(["--rate", &rate.to_string()]);
-        }
+        match pressure {
+            Pressure::Rate(rate) => command.args(["--rate", &rate.to_string()]),
+            Pressure::InFlight(count) => command.args(["--in-flight", &count.to_string()]),
+        };
         let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().context("cannot start the load")?;
         Ok(Self { child, acknowledged, patience: Duration::from_secs(seconds + 90) })
     }
@@ -149,7 +164,7 @@ pub struct TrafficReport {
 /// Transactions in one client's hands.
 const HAND: usize = 10;
 /// How long a client waits before it submits again.
-const AGAIN_AFTER: Duration = Duration::from_secs(2);
+const AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// How long a client goes on with what it has in hand when it should stop.
 const LAST_TIMEOUT: Duration = Duration::from_secs(60);
 

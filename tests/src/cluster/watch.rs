@@ -15,11 +15,7 @@ use super::network::Cluster;
 ///
 /// # Errors
 /// When there is none in time, or asking fails.
-pub async fn until<T>(
-    what: &str,
-    patience: Duration,
-    mut ask: impl AsyncFnMut() -> Result<Option<T>>,
-) -> Result<T> {
+pub async fn until<T>(what: &str, patience: Duration, mut ask: impl AsyncFnMut() -> Result<Option<T>>) -> Result<T> {
     let deadline = Instant::now() + patience;
     loop {
         if let Some(answer) = ask().await? {

@@ -9,8 +9,8 @@ use vouch_tests::cluster::{
 use vouch_types::Height;
 
 const PATIENCE: Duration = Duration::from_secs(60);
-/// Longest time from block to block when a validator has died.
-const GAP_MAX_MS: u64 = 1_000;
+/// How much longer than the pace a block may take when the validator whose turn it is has died.
+const COST_MAX_MS: u64 = 1_000;
 
 async fn more_finals(traffic: &Traffic, count: u64) {
     let wanted = traffic.finals() + count;
@@ -29,16 +29,13 @@ async fn nothing_lost(cluster: &Cluster, report: &TrafficReport) {
 }
 
 async fn longest_gap(client: &Client, from: Height, to: Height) -> u64 {
-    let blocks = blocks(client, from, to).await.unwrap();
-    let gaps = gaps_ms(&blocks);
-    let rounds: Vec<_> = blocks.iter().map(|block| block.summary.round.0).collect();
-    println!("gaps {gaps:?} ms, rounds {rounds:?}");
-    gaps.into_iter().max().unwrap()
+    gaps_ms(&blocks(client, from, to).await.unwrap()).into_iter().max().unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_killed_validator_costs_less_than_a_second_and_catches_up() {
     let options = Options { plain_http: true, accounts: 8, ..Options::default() };
+    let pace = u64::from(options.block_interval_ms);
     let mut cluster = Cluster::start(options).await.unwrap();
     let client = cluster.client(0).unwrap();
     let traffic = Traffic::start(&cluster, 8).unwrap();
@@ -48,8 +45,7 @@ async fn one_killed_validator_costs_less_than_a_second_and_catches_up() {
     let after = Height(before.0 + 16);
     cluster.reach(0, after, PATIENCE).await.unwrap();
     let gap = longest_gap(&client, before, after).await;
-    println!("longest gap with one of four validators dead: {gap} ms");
-    assert!(gap < GAP_MAX_MS, "{gap} ms without a block after one of four validators died");
+    assert!(gap < pace + COST_MAX_MS, "{gap} ms without a block after one of four validators died");
 
     cluster.start_node(1).unwrap();
     let head = client.status().await.unwrap().head;

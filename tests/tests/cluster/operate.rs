@@ -4,9 +4,7 @@ use std::time::Duration;
 
 use futures::StreamExt as _;
 use vouch_sdk::EventsRequest;
-use vouch_tests::cluster::{
-    Cluster, NodeProcess, Options, Traffic, blocks, contract, until,
-};
+use vouch_tests::cluster::{Cluster, NodeProcess, Options, Traffic, blocks, contract, until};
 use vouch_types::{
     Height, TxId,
     api::{Cursor, FeedItem},
@@ -22,7 +20,6 @@ async fn a_second_node_is_refused(cluster: &mut Cluster) {
     let log = cluster.log(0);
     let lines: Vec<&str> = log.lines().rev().take(5).collect();
     let text = lines.join("\n");
-    println!("{text}");
     assert!(text.contains("in use") || text.contains("another process"), "{text}");
     assert!(cluster.process(0).unwrap().is_running().unwrap());
 }
@@ -42,7 +39,6 @@ async fn another_genesis_is_refused(cluster: &mut Cluster) {
     let log = cluster.log(2);
     let lines: Vec<&str> = log.lines().rev().take(5).collect();
     let text = lines.join("\n");
-    println!("{text}");
     assert!(text.contains("chain") && text.contains(&cluster.plan.chain.to_string()), "{text}");
     std::fs::write(&path, good).unwrap();
     cluster.start_node(2).unwrap();
@@ -53,11 +49,8 @@ async fn another_genesis_is_refused(cluster: &mut Cluster) {
 async fn a_stream_survives_a_restart(cluster: &mut Cluster) {
     let mut config = cluster.client_config(&[0]).unwrap();
     config.attempts_max = 100;
-    let request = EventsRequest {
-        after: Some(Cursor::default()),
-        contract: Some(contract("meter")),
-        ..EventsRequest::default()
-    };
+    let request =
+        EventsRequest { after: Some(Cursor::default()), contract: Some(contract("meter")), ..EventsRequest::default() };
     let mut stream = config.build().unwrap().events(request);
     let traffic = Traffic::start(cluster, 4).unwrap();
     let mut seen: Vec<TxId> = Vec::new();

@@ -57,7 +57,8 @@ async fn wiped_and_restored_nodes_have_the_same_chain() {
     let backup = cluster.scratch("backup");
     let spoiled = cluster.scratch("spoiled");
     let path = backup.display().to_string();
-    let made = cluster.vouch(1, &["--json", "backup", "create", &path]).await.unwrap().success().unwrap().json().unwrap();
+    let made =
+        cluster.vouch(1, &["--json", "backup", "create", &path]).await.unwrap().success().unwrap().json().unwrap();
     let manifest: Value =
         cluster.vouch(1, &["--json", "backup", "verify", &path]).await.unwrap().success().unwrap().json().unwrap();
     assert_eq!((&made["height"], &made["state_root"]), (&manifest["height"], &manifest["state_root"]));
