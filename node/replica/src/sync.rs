@@ -143,7 +143,11 @@ impl Replica {
             }
         }
         if self.sync.best_height() >= self.ledger.next_height() {
-            return self.continue_sync();
+            if self.ledger.next_height() > height {
+                return self.continue_sync();
+            }
+            // Nothing came of it. Whoever claims much and answers with nothing must not set the pace of asking.
+            self.out.push(Effect::SetTimer { timer: Timer::Sync, after_ms: PATIENCE_MS });
         }
         self.keep_pace()
     }
