@@ -56,8 +56,8 @@ pub struct NodeBackend {
     pub chain_name: String,
     /// The database.
     pub store: Arc<vouch_store::RocksStore>,
-    /// The node's home.
-    pub home: std::path::PathBuf,
+    /// The genesis document.
+    pub genesis: std::path::PathBuf,
     /// Counters.
     pub metrics: Arc<Metrics>,
     /// Contracts' descriptions.
@@ -557,7 +557,7 @@ impl Backend for NodeBackend {
 
     async fn backup(&self, path: std::path::PathBuf) -> Result<BackupView, ApiError> {
         let (store, reader) = (Arc::clone(&self.store), self.reader.clone());
-        let (genesis, chain) = (self.home.join("genesis.json"), self.reader.chain());
+        let (genesis, chain) = (self.genesis.clone(), self.reader.chain());
         let made = tokio::task::spawn_blocking(move || backup::make(&store, &reader, &genesis, chain, &path)).await;
         made.unwrap_or_else(|_| Err(ApiError::new("internal", "the backup did not end")))
     }

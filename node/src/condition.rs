@@ -43,16 +43,59 @@ pub fn judge(facts: Facts<'_>) -> Condition {
     if behind > 3 {
         return syncing(facts, behind);
     }
-    if running_ms <= STALL_AFTER_MS {
-        return Condition::ok(running_ms);
+    if !facts.registry.active_nodes().any(|n| n.consensus_key.node() == facts.node) {
+        return not_admitted();
     }
-    if facts.uptime_ms < START_MS {
-        return condition(ConditionState::Starting, "node.starting", starting(), Vec::new(), facts.uptime_ms);
+    let reach = Reach::of(facts);
+    if reach.power < reach.needed {
+        return if facts.uptime_ms < START_MS {
+            condition(ConditionState::Starting, "node.starting", starting(), Vec::new(), facts.uptime_ms)
+        } else {
+            no_quorum(&reach, running_ms)
+        };
     }
     match &facts.replica.consensus {
-        Some(status) => stalled(facts, status, running_ms),
-        None => Condition::ok(running_ms),
+        Some(status) if running_ms > STALL_AFTER_MS => no_votes(facts, status, running_ms),
+        _ => Condition::ok(running_ms),
     }
+}
+
+/// Which validators can be reached from here, this node included.
+struct Reach {
+    power: u64,
+    needed: u64,
+    missing: Vec<String>,
+}
+
+impl Reach {
+    fn of(facts: Facts<'_>) -> Self {
+        let mut reach = Self { power: 0, needed: 0, missing: Vec::new() };
+        let mut total: u64 = 0;
+        for node in facts.registry.active_nodes().filter(|n| n.power.0 > 0) {
+            total = total.saturating_add(node.power.0);
+            if node.consensus_key.node() == facts.node || facts.replica.peers.contains(&node.network_key) {
+                reach.power = reach.power.saturating_add(node.power.0);
+            } else {
+                reach.missing.push(node.name.clone());
+            }
+        }
+        reach.needed = total.saturating_mul(2) / 3 + 1;
+        reach
+    }
+}
+
+fn not_admitted() -> Condition {
+    let words = Words {
+        reason: [
+            "The chain's registry does not admit this node: it was removed, its member is suspended, or it was never registered.".into(),
+            "链上登记未准入本节点：节点已被移除、所属成员被停用，或从未登记。".into(),
+        ],
+        mend: [
+            "Have the members register the node's two keys again; it connects by itself then.".into(),
+            "请由各成员重新登记本节点的两个公钥，之后将自动连接。".into(),
+        ],
+    };
+    condition(ConditionState::Failed, "node.not_admitted", words, Vec::new(), 0)
 }
 
 fn condition(state: ConditionState, code: &str, words: Words, missing: Vec<String>, since_ms: u64) -> Condition {
@@ -79,33 +122,27 @@ fn syncing(facts: Facts<'_>, behind: u64) -> Condition {
     condition(ConditionState::Syncing, "node.syncing", words, Vec::new(), 0)
 }
 
-fn stalled(facts: Facts<'_>, status: &ConsensusStatus, since_ms: u64) -> Condition {
-    let name = |node: &NodeId| facts.registry.nodes.get(node).map_or_else(|| node.to_string(), |n| n.name.clone());
-    let connected = |node: &NodeId| {
-        *node == facts.node
-            || facts.registry.nodes.get(node).is_some_and(|n| facts.replica.peers.contains(&n.network_key))
+fn no_quorum(reach: &Reach, since_ms: u64) -> Condition {
+    let list = reach.missing.join(", ");
+    let (have, need) = (reach.power, reach.needed);
+    let words = Words {
+        reason: [
+            format!(
+                "No block can be made: validators {list} cannot be reached, so power {have} of the {need} needed is left."
+            ),
+            format!("无法出块：无法连接验证者 {list}，当前可用权重 {have}，至少需要 {need}。"),
+        ],
+        mend: [
+            format!("Start the nodes {list} or restore the connection to them; the chain goes on by itself."),
+            format!("请启动节点 {list} 或恢复与它们的连接，链将自动继续。"),
+        ],
     };
-    let unreachable: Vec<_> = status.validators.iter().filter(|v| !connected(&v.node)).collect();
-    let reachable_power: u64 = status.validators.iter().filter(|v| connected(&v.node)).map(|v| v.power).sum();
+    condition(ConditionState::Stalled, "stall.no_quorum", words, reach.missing.clone(), since_ms)
+}
+
+fn no_votes(facts: Facts<'_>, status: &ConsensusStatus, since_ms: u64) -> Condition {
+    let name = |node: &NodeId| facts.registry.nodes.get(node).map_or_else(|| node.to_string(), |n| n.name.clone());
     let seconds = since_ms / 1000;
-    if reachable_power < status.power_needed {
-        let missing: Vec<String> = unreachable.iter().map(|v| name(&v.node)).collect();
-        let list = missing.join(", ");
-        let (have, need) = (reachable_power, status.power_needed);
-        let words = Words {
-            reason: [
-                format!(
-                    "No block for {seconds} s: validators {list} cannot be reached, so power {have} of the {need} needed is left."
-                ),
-                format!("已 {seconds} 秒未出块：无法连接验证者 {list}，当前可用权重 {have}，至少需要 {need}。"),
-            ],
-            mend: [
-                format!("Start the nodes {list} or restore the connection to them; the chain goes on by itself."),
-                format!("请启动节点 {list} 或恢复与它们的连接，链将自动继续。"),
-            ],
-        };
-        return condition(ConditionState::Stalled, "stall.no_quorum", words, missing, since_ms);
-    }
     let silent: Vec<String> = match status.step {
         Step::Precommit => status.missing_precommits().map(|v| name(&v.node)).collect(),
         _ => status.missing_prevotes().map(|v| name(&v.node)).collect(),

@@ -120,7 +120,7 @@ async fn serve(config: NodeConfig, global: &GlobalArgs) -> Result<()> {
         node,
         chain_name,
         store,
-        home: config.home.clone(),
+        genesis: config.genesis.clone(),
         metrics,
         abis: Arc::new(Abis::default()),
     };

@@ -9,7 +9,7 @@ use parking_lot::RwLock;
 use vouch_genesis::GenesisDocument;
 use vouch_types::{
     Block, BlockHash, ChainId, CommitCertificate, Hash32, Header, Height, NodeId, ReceiptsRoot, StateRoot, TimestampMs,
-    TransactionError, TransactionsRoot, UnverifiedTransaction, ValidatorSet, ValidatorsHash, VerifiedTransaction,
+    TransactionError, TransactionsRoot, TxId, UnverifiedTransaction, ValidatorSet, ValidatorsHash, VerifiedTransaction,
     block::{BLOCK_BYTES_MAX, BLOCK_VERSION},
     certificate::CERTIFICATE_BYTES_MAX,
     decode, encode, merkle,
@@ -345,6 +345,11 @@ impl Ledger {
     #[must_use]
     pub fn prepared_block(&self, hash: &BlockHash) -> Option<&Block> {
         self.prepared.get(hash).map(|p| &p.block)
+    }
+
+    /// The transactions of a block that was executed on top of the head; none when it was not.
+    pub fn prepared_transactions(&self, hash: &BlockHash) -> impl Iterator<Item = TxId> + '_ {
+        self.prepared.get(hash).into_iter().flat_map(|p| p.records.iter().map(|record| record.receipt.tx))
     }
 
     fn executor(&self, time: TimestampMs) -> Executor {

@@ -458,7 +458,7 @@ impl Ledger {
             return Ok(Err(JoinFault::Piece));
         };
         match import.accept(piece) {
-            Ok(batch) => self.storage.write(batch, Durability::Buffered)?,
+            Ok(batch) => self.storage.write(batch, Durability::Synced)?,
             Err(TreeError::Proof(_) | TreeError::OutOfOrder { .. }) => return Ok(Err(JoinFault::Piece)),
             Err(error) => return Err(damaged(error)),
         }
@@ -471,20 +471,27 @@ impl Ledger {
     /// # Errors
     /// [`LedgerError`]: the node must stop.
     pub fn take_history(&mut self, blocks: &[HistoryBlock]) -> Result<Result<Joined, JoinFault>, LedgerError> {
+        let Some(join) = self.join.as_deref_mut() else { return Ok(Ok(Joined::Yes)) };
+        let (mut batch, mut fault) = (Batch::new(), None);
         for block in blocks {
-            let Some(join) = self.join.as_deref_mut() else { break };
             let Stage::History { before, from, expected } = join.stage else { return Ok(Err(JoinFault::Header)) };
             if before <= from {
                 break;
             }
-            let batch = match join.check(block, &expected) {
-                Ok(batch) => batch,
-                Err(fault) => return Ok(Err(fault)),
-            };
-            self.storage.write(batch, Durability::Buffered)?;
+            match join.check(block, &expected) {
+                Ok(rows) => batch.append(rows),
+                Err(found) => {
+                    fault = Some(found);
+                    break;
+                }
+            }
             join.stage = Stage::History { before: block.header.height, from, expected: block.header.parent };
         }
-        self.end_stage().map(Ok)
+        self.storage.write(batch, Durability::Synced)?;
+        match fault {
+            Some(fault) => Ok(Err(fault)),
+            None => self.end_stage().map(Ok),
+        }
     }
 
     /// Passes from the state to the last blocks, and from these to a ledger at the snapshot's height, when one is whole.

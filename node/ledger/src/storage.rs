@@ -18,7 +18,7 @@ pub enum Table {
     Bodies = 2,
     /// Height (big-endian) → encoded commit certificate.
     Certificates = 3,
-    /// Height, index (big-endian) → encoded receipt, output and events.
+    /// Height (big-endian) → encoded list of receipts with outputs and events.
     Receipts = 4,
     /// Transaction id → height, index (big-endian).
     Transactions = 5,
@@ -36,8 +36,8 @@ pub enum Table {
     Undecided = 11,
     /// The consensus log of the current height, by sequence number.
     ConsensusLog = 12,
-    /// Contract code by hash.
-    Code = 13,
+    /// Transactions accepted by this node that wait for a block, by id.
+    Pending = 13,
 }
 
 impl Table {
@@ -56,7 +56,7 @@ impl Table {
         Self::Validators,
         Self::Undecided,
         Self::ConsensusLog,
-        Self::Code,
+        Self::Pending,
     ];
 }
 

@@ -144,7 +144,7 @@ impl Default for NetLimits {
             },
             transactions: ChannelLimits {
                 frame_bytes_max: 128 * KIB,
-                message_bytes_max: MIB,
+                message_bytes_max: 2 * MIB,
                 outbox_messages_max: 256,
                 outbox_bytes_max: 8 << 20,
                 inbox_messages_max: 256,

@@ -17,6 +17,7 @@ mod proposals;
 pub mod replica;
 pub mod snapshot;
 pub mod status;
+pub mod submissions;
 pub mod sync;
 
 pub use message::{Lane, Message};

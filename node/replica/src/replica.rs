@@ -16,9 +16,7 @@ use vouch_ledger::{
     Batch, CommittedBlock, Durability, Ledger, LedgerError, Mempool, MempoolError, MempoolLimits, PooledTransaction,
     Registry, Runtime, Storage, StorageError, Table,
 };
-use vouch_types::{
-    BlockHash, ChainId, CommitCertificate, Height, NodeId, PublicKey, Round, SecretKey, TimestampMs, TxId,
-};
+use vouch_types::{BlockHash, ChainId, CommitCertificate, NodeId, PublicKey, Round, SecretKey, TimestampMs, TxId};
 
 use crate::{
     log_writer::LogWriter,
@@ -27,13 +25,9 @@ use crate::{
     proposals::{CANDIDATES_MAX, Wanted},
     snapshot::{JOIN_AFTER_BLOCKS, Snapshots},
     status::ReplicaStatus,
+    submissions::Submissions,
     sync::Sync,
 };
-
-/// Most transactions in one batch to the peers.
-const RELAY_COUNT_MAX: usize = 2_000;
-/// Most bytes of transactions in one batch to the peers.
-const RELAY_BYTES_MAX: usize = 1 << 20;
 
 /// Names a peer: its network key.
 pub type PeerId = PublicKey;
@@ -237,6 +231,7 @@ pub struct Replica {
     pub(crate) blocks: BTreeMap<BlockHash, Vec<u8>>,
     pub(crate) refused: BTreeSet<BlockHash>,
     pub(crate) wanted: BTreeMap<BlockHash, Wanted>,
+    pub(crate) submissions: Submissions,
 }
 
 /// Most messages of each half of the relay's memory.
@@ -281,6 +276,7 @@ impl Replica {
             blocks: BTreeMap::new(),
             refused: BTreeSet::new(),
             wanted: BTreeMap::new(),
+            submissions: Submissions::default(),
             peers: BTreeSet::new(),
             out: Vec::new(),
             ledger,
@@ -357,6 +353,7 @@ impl Replica {
                 self.blocks.insert(hash, bytes);
             }
         }
+        self.restore_submissions()?;
         if self.recovered.entries.is_empty() { self.keep_pace() } else { self.begin_height() }
     }
 
@@ -376,7 +373,13 @@ impl Replica {
         match timer {
             Timer::Sync if self.is_joining() => self.join_timed_out()?,
             Timer::Consensus(_) | Timer::Fetch if self.ledger.join().is_some() => {}
-            Timer::Consensus(id) => self.consensus_inputs.push_back(bft::Input::TimerFired(id)),
+            Timer::Consensus(id) => {
+                if id.kind == bft::TimerKind::Rebroadcast {
+                    // What peers now send again because it seems lost is to be passed on again.
+                    self.relay.turn();
+                }
+                self.consensus_inputs.push_back(bft::Input::TimerFired(id));
+            }
             Timer::Pace => self.keep_pace()?,
             Timer::Fetch => self.fetch_wanted(),
             Timer::Sync => self.continue_sync()?,
@@ -573,6 +576,7 @@ impl Replica {
         for block in self.blocks.keys() {
             extra.delete(Table::Undecided, block.0);
         }
+        self.submissions.settle(self.ledger.prepared_transactions(&certificate.block), &mut extra);
         let committed = self.ledger.commit(certificate.block, certificate, extra)?;
         self.blocks.clear();
         self.refused.clear();
@@ -582,6 +586,7 @@ impl Replica {
         }
         let expired = self.mempool.expire(self.ledger.next_height());
         if !expired.is_empty() {
+            self.submissions.give_up(self.ledger.storage().as_ref(), &expired)?;
             self.out.push(Effect::Expired(expired));
         }
         if committed.registry_changed {
@@ -612,49 +617,6 @@ impl Replica {
 
     pub(crate) fn status_message(&self) -> Message {
         Message::Status { height: self.ledger.head().height, lowest: self.ledger.lowest() }
-    }
-
-    fn admit(&mut self, transactions: Vec<PooledTransaction>, submitted_here: bool) -> Result<(), ReplicaError> {
-        let next = self.ledger.next_height();
-        let mut relayed: Vec<Vec<u8>> = Vec::new();
-        let mut bytes = 0;
-        for pooled in transactions {
-            let id = pooled.tx.id();
-            let raw = submitted_here.then(|| pooled.tx.raw().to_vec());
-            let result = self.admit_one(next, pooled)?;
-            if let (Some(raw), Ok(())) = (raw, &result) {
-                if relayed.len() >= RELAY_COUNT_MAX || bytes + raw.len() > RELAY_BYTES_MAX {
-                    self.broadcast(&Message::Transactions(core::mem::take(&mut relayed)), None);
-                    bytes = 0;
-                }
-                bytes += raw.len();
-                relayed.push(raw);
-            }
-            if submitted_here {
-                self.out.push(Effect::Admitted { tx: id, result });
-            }
-        }
-        if !relayed.is_empty() {
-            self.broadcast(&Message::Transactions(relayed), None);
-        }
-        self.keep_pace()
-    }
-
-    fn admit_one(&mut self, next: Height, pooled: PooledTransaction) -> Result<Result<(), Refusal>, ReplicaError> {
-        let id = pooled.tx.id();
-        if self.ledger.join().is_some() {
-            return Ok(Err(Refusal::Joining));
-        }
-        if let Err(reason) = vouch_ledger::executor::check_rules(self.ledger.registry(), &pooled.tx, next) {
-            return Ok(Err(reason.into()));
-        }
-        if self.mempool.contains(&id) {
-            return Ok(Err(MempoolError::Known.into()));
-        }
-        if let Some((height, _)) = vouch_ledger::executor::find_transaction(self.ledger.storage().as_ref(), &id)? {
-            return Ok(Err(vouch_types::TransactionError::Replayed { tx: id, height }.into()));
-        }
-        Ok(self.mempool.insert(pooled).map_err(Refusal::from))
     }
 }
 

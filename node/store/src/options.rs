@@ -45,7 +45,7 @@ pub(crate) const fn column_family(table: Table) -> &'static str {
         Table::Validators => "validators",
         Table::Undecided => "undecided",
         Table::ConsensusLog => "consensus_log",
-        Table::Code => "code",
+        Table::Pending => "pending",
     }
 }
 
@@ -105,7 +105,7 @@ fn table_options(table: Table, cache: &Cache, options: &StoreOptions) -> Options
             cf.set_memtable_whole_key_filtering(true);
             cf.set_memtable_prefix_bloom_ratio(0.05);
         }
-        Table::Code | Table::Validators | Table::Undecided => blocks.set_bloom_filter(10.0, false),
+        Table::Pending | Table::Validators | Table::Undecided => blocks.set_bloom_filter(10.0, false),
         _ => blocks.set_block_size(16 << 10),
     }
     match table {

@@ -489,7 +489,7 @@ fn stats_follow_what_is_written() {
     store.flush().unwrap();
     assert!(of(Table::Bodies).files_bytes > 0);
     assert_eq!(of(Table::Bodies).keys_estimate, 200);
-    assert_eq!(of(Table::Code).keys_estimate, 0);
+    assert_eq!(of(Table::Pending).keys_estimate, 0);
     let stats = store.stats().unwrap();
     assert!(stats.files_bytes() >= of(Table::Bodies).files_bytes);
     assert_eq!((stats.background_errors, stats.writes_stopped), (0, false));
