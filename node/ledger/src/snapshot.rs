@@ -187,6 +187,14 @@ fn damaged(error: impl core::fmt::Display) -> LedgerError {
     LedgerError::Damaged(error.to_string())
 }
 
+/// A fault of the tree that is not a peer's.
+fn of_tree(error: TreeError) -> LedgerError {
+    match error {
+        TreeError::Storage(error) => error.into(),
+        error => damaged(error),
+    }
+}
+
 /// First height whose transactions could be replayed on top of `head`.
 fn replayable_from(head: Height, expiry_window: u64) -> Height {
     Height(head.0.saturating_sub(expiry_window).saturating_add(1).max(1))
@@ -412,7 +420,7 @@ impl Ledger {
     pub fn begin_join(&mut self, offer: SnapshotOffer, client: LightClient) -> Result<(), LedgerError> {
         self.gate.write().joining = true;
         self.forget_prepared();
-        let mut batch = StateImport::clear(self.storage.as_ref()).map_err(damaged)?;
+        let mut batch = StateImport::clear(self.storage.as_ref()).map_err(of_tree)?;
         for table in [Table::Undecided, Table::ConsensusLog] {
             clear_rows(self.storage.as_ref(), table, &mut batch)?;
         }
@@ -421,7 +429,7 @@ impl Ledger {
         batch.put(Table::Meta, JOIN_KEY, encode(&marker));
         self.storage.write(batch, Durability::Synced)?;
         let root = marker.offer.finality.header.state_root;
-        let import = StateImport::open(self.storage.as_ref(), root).map_err(damaged)?;
+        let import = StateImport::open(self.storage.as_ref(), root).map_err(of_tree)?;
         self.join = Some(Box::new(Join { offer: marker.offer, client, stage: Stage::State(import) }));
         Ok(())
     }
@@ -443,7 +451,7 @@ impl Ledger {
                 self.tree = open_tree(storage, &root)?;
                 self.history_stage(&marker.offer)?
             }
-            Err(error) => return Err(damaged(error)),
+            Err(error) => return Err(of_tree(error)),
         };
         self.join = Some(Box::new(Join { offer: marker.offer, client, stage }));
         self.end_stage().map(drop)
@@ -460,7 +468,7 @@ impl Ledger {
         match import.accept(piece) {
             Ok(batch) => self.storage.write(batch, Durability::Synced)?,
             Err(TreeError::Proof(_) | TreeError::OutOfOrder { .. }) => return Ok(Err(JoinFault::Piece)),
-            Err(error) => return Err(damaged(error)),
+            Err(error) => return Err(of_tree(error)),
         }
         self.end_stage().map(Ok)
     }
@@ -503,7 +511,7 @@ impl Ledger {
                 self.join = Some(join);
                 return Ok(Joined::NotYet);
             }
-            self.tree = import.finish(self.storage.as_ref()).map_err(damaged)?;
+            self.tree = import.finish(self.storage.as_ref()).map_err(of_tree)?;
             join.stage = self.history_stage(&join.offer)?;
         }
         match join.stage {

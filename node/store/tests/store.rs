@@ -402,6 +402,39 @@ fn a_checkpoint_is_a_store_of_its_own() {
 }
 
 #[test]
+fn a_pinned_view_stays_and_goes_with_its_holder() {
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().join("store");
+    let store = open(&path);
+    let mut tree = StateTree::open(&store).unwrap();
+    (0..20).for_each(|number| commit(&store, &mut tree, number));
+    let root = tree.root();
+    let pinned = store.pin().unwrap().unwrap();
+    let entries = |view: &dyn View| view.scan(Table::State, &[], None, usize::MAX).unwrap();
+    let before = entries(&store);
+    (20..30).for_each(|number| commit(&store, &mut tree, number));
+    store.flush().unwrap();
+    assert_ne!(entries(&store), before);
+    assert_eq!(entries(pinned.as_ref()), before);
+    assert_eq!(StateTree::open(pinned.as_ref()).unwrap().root(), root);
+    assert_eq!(pinned.last(Table::State, None).unwrap(), before.last().cloned());
+    let second = store.pin().unwrap().unwrap();
+    assert_eq!(entries(second.as_ref()), entries(&store));
+    let folder = directory.path().join("store.pinned");
+    let count = || std::fs::read_dir(&folder).unwrap().count();
+    assert_eq!(count(), 2);
+    drop(second);
+    assert_eq!(count(), 1);
+    // It outlives the store; what a killed process left is removed when the store is opened.
+    drop(store);
+    assert_eq!(entries(pinned.as_ref()), before);
+    drop(pinned);
+    std::fs::create_dir(folder.join("7")).unwrap();
+    drop(open(&path));
+    assert!(!folder.exists());
+}
+
+#[test]
 fn a_second_open_is_refused() {
     let directory = TempDir::new().unwrap();
     let store = open(directory.path());
