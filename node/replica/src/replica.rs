@@ -377,6 +377,9 @@ impl Replica {
                 if id.kind == bft::TimerKind::Rebroadcast {
                     // What peers now send again because it seems lost is to be passed on again.
                     self.relay.turn();
+                    // Nor may a peer that missed the last block wait for the next one to hear of it.
+                    let status = self.status_message();
+                    self.broadcast(&status, None);
                 }
                 self.consensus_inputs.push_back(bft::Input::TimerFired(id));
             }
