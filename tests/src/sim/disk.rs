@@ -4,7 +4,7 @@ use std::sync::Mutex;
 
 use vouch_ledger::{
     Batch, Durability, Storage, StorageError, Table, View,
-    memory::{Counters, Fault, MemoryStorage},
+    memory::{Fault, MemoryStorage},
     storage::{Change, Entry},
 };
 use vouch_types::{CommitCertificate, certificate::CERTIFICATE_BYTES_MAX, decode, encode};
@@ -17,17 +17,13 @@ pub struct Disk {
     memory: MemoryStorage,
     mutant: Option<Mutant>,
     faults_seen: Mutex<u64>,
+    read_fault: Mutex<Option<Fault>>,
 }
 
 impl Disk {
     /// An empty one.
     pub fn new(mutant: Option<Mutant>) -> Self {
-        Self { memory: MemoryStorage::new(), mutant, faults_seen: Mutex::new(0) }
-    }
-
-    /// What was asked so far.
-    pub fn counters(&self) -> Counters {
-        self.memory.counters()
+        Self { memory: MemoryStorage::new(), mutant, faults_seen: Mutex::new(0), read_fault: Mutex::new(None) }
     }
 
     /// Fails a write that is `after` writes away, counted from 1.
@@ -40,12 +36,23 @@ impl Disk {
     pub fn fail_read(&self, after: u64) {
         let first = self.memory.counters().reads + after;
         let kind = vouch_ledger::memory::FaultKind::InputOutput;
-        self.memory.set_read_fault(Some(Fault { kind, first, last: u64::MAX, takes_effect: false }));
+        let fault = Some(Fault { kind, first, last: u64::MAX, takes_effect: false });
+        *self.read_fault.lock().unwrap() = fault;
+        self.memory.set_read_fault(fault);
+    }
+
+    /// Looks at the disk from outside, where its faults do not reach.
+    pub fn look<T>(&self, look: impl FnOnce(&Self) -> T) -> T {
+        self.memory.set_read_fault(None);
+        let result = look(self);
+        self.memory.set_read_fault(*self.read_fault.lock().unwrap());
+        result
     }
 
     /// No planned fault from now on.
     pub fn repair(&self) {
         self.memory.set_write_fault(None);
+        *self.read_fault.lock().unwrap() = None;
         self.memory.set_read_fault(None);
     }
 
@@ -106,7 +113,11 @@ impl View for Disk {
 
     fn scan(&self, table: Table, from: &[u8], to: Option<&[u8]>, limit: usize) -> Result<Vec<Entry>, StorageError> {
         let mut rows = self.memory.scan(table, from, to, limit)?;
-        if table == Table::State && self.mutant == Some(Mutant::MapOrder) && from.starts_with(b"tally") && rows.len() > 1 {
+        if table == Table::State
+            && self.mutant == Some(Mutant::MapOrder)
+            && from.starts_with(b"tally")
+            && rows.len() > 1
+        {
             rows.pop();
         }
         Ok(rows)

@@ -151,21 +151,26 @@ impl World {
         let status = replica.status();
         let waiting = status.consensus.map_or(0, |c| c.waiting_messages);
         if status.mempool_count > self.plan.mempool_max || waiting > WAITING_MAX {
-            return broken("bounds", format!("node {index}: {} transactions, {waiting} messages wait", status.mempool_count));
+            return broken(
+                "bounds",
+                format!("node {index}: {} transactions, {waiting} messages wait", status.mempool_count),
+            );
         }
-        let undecided = node.disk.scan(Table::Undecided, &[], None, 1000).map_or(0, |rows| rows.len());
+        let undecided = node.disk.look(|d| d.scan(Table::Undecided, &[], None, 1000).map_or(0, |rows| rows.len()));
         if undecided > UNDECIDED_MAX {
             return broken("bounds", format!("node {index} keeps {undecided} undecided blocks"));
         }
-        let strangers =
-            node.links.keys().filter(|other| !replica.ledger().registry().active_nodes().any(|n| n.network_key == self.nodes[**other].peer));
+        let strangers = node.links.keys().filter(|other| {
+            !replica.ledger().registry().active_nodes().any(|n| n.network_key == self.nodes[**other].peer)
+        });
         let strangers = strangers.count();
         self.oracle.count("connects to members only");
         if strangers > 0 {
-            return broken("connects to members only", format!("node {index} is connected to {strangers} that are none"));
+            return broken(
+                "connects to members only",
+                format!("node {index} is connected to {strangers} that are none"),
+            );
         }
-        // A planned read fault may strike here instead of in the replica.
-        self.nodes[index].disk.fault_struck();
         Ok(())
     }
 
@@ -175,12 +180,10 @@ impl World {
         if !self.is_honest(index) {
             return Ok(());
         }
-        let call = Call { contract: ContractName::new(contract::NAME).unwrap(), method: "list".into(), arguments: Vec::new() };
-        let Ok(outcome) = replica.ledger().reader().query(&call) else {
-            // Only a failing disk may keep it from answering.
-            let struck = self.nodes[index].disk.fault_struck();
-            return if struck { Ok(()) } else { broken("reads", format!("node {index} cannot answer a query")) };
-        };
+        let call =
+            Call { contract: ContractName::new(contract::NAME).unwrap(), method: "list".into(), arguments: Vec::new() };
+        let answer = self.nodes[index].disk.look(|_| replica.ledger().reader().query(&call));
+        let Ok(outcome) = answer else { return broken("reads", format!("node {index} cannot answer a query")) };
         let expected = self.oracle.model_at(outcome.height.0).listing();
         self.oracle.count("reads");
         if outcome.result.as_ref() == Ok(&expected) {

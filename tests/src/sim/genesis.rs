@@ -6,7 +6,11 @@ use vouch_genesis::{
 };
 use vouch_types::{ContractName, Power, SecretKey, TimestampMs};
 
-use super::{contract, model::{Identity, Model, bytes::tagged}, plan::Plan};
+use super::{
+    contract,
+    model::{Identity, Model, bytes::tagged},
+    plan::Plan,
+};
 
 /// When every simulated chain begins.
 pub const EPOCH_MS: u64 = 1_800_000_000_000;

@@ -3,6 +3,7 @@
 mod byzantine;
 mod contract;
 mod disk;
+mod faults;
 mod genesis;
 mod model;
 pub mod mutants;
@@ -12,7 +13,6 @@ pub mod plan;
 mod rng;
 mod run;
 pub mod shrink;
-mod faults;
 mod wires;
 mod workload;
 mod world;

@@ -54,6 +54,9 @@ impl Node {
     pub fn clock(&self, epoch_ms: u64, now_ms: u64) -> Now {
         let drift = now_ms as i64 * self.plan.drift_ppm / 1_000_000;
         let wall = (epoch_ms + now_ms) as i64 + self.plan.skew_ms + drift + self.clock_jump_ms;
-        Now { wall: TimestampMs(wall as u64), steady_ms: 10_000 + self.index as u64 * 777 + (now_ms as i64 + drift) as u64 }
+        Now {
+            wall: TimestampMs(wall as u64),
+            steady_ms: 10_000 + self.index as u64 * 777 + (now_ms as i64 + drift) as u64,
+        }
     }
 }

@@ -119,12 +119,18 @@ impl Oracle {
             ))
         };
         let Some((header, body, certificate)) = read() else {
-            return broken("durable", format!("node {node} says block {height} is final but its storage has no such block"));
+            return broken(
+                "durable",
+                format!("node {node} says block {height} is final but its storage has no such block"),
+            );
         };
         if let Some(agreed) = self.chain.get(height as usize - 1) {
             let hash = BlockHash(bytes::block_hash(&header).0);
             if agreed.hash != hash {
-                return broken("agreement", format!("node {node} has block {hash} at height {height}, others {}", agreed.hash));
+                return broken(
+                    "agreement",
+                    format!("node {node} has block {hash} at height {height}, others {}", agreed.hash),
+                );
             }
             if agreed.transactions != body {
                 return broken("agreement", format!("node {node} has another body at height {height}"));
@@ -149,9 +155,8 @@ impl Oracle {
             let Some((key, weight)) = set.get(usize::from(entry.validator)) else {
                 return broken("certificate", format!("node {node}, height {height}: a signer who is no validator"));
             };
-            let good = ed25519_dalek::VerifyingKey::from_bytes(&key.bytes).is_ok_and(|k| {
-                k.verify(&digest.0, &ed25519_dalek::Signature::from_bytes(&entry.signature.0)).is_ok()
-            });
+            let good = ed25519_dalek::VerifyingKey::from_bytes(&key.bytes)
+                .is_ok_and(|k| k.verify(&digest.0, &ed25519_dalek::Signature::from_bytes(&entry.signature.0)).is_ok());
             if good && signers.insert(entry.validator) {
                 power += weight;
             }
@@ -182,7 +187,8 @@ impl Oracle {
         };
         let mut model = self.latest().clone();
         let wrong = |what: String| broken("block rules", format!("block {height} of node {node}: {what}"));
-        if header.version != 1 || header.chain != self.chain_id || header.height.0 != height || header.parent != parent {
+        if header.version != 1 || header.chain != self.chain_id || header.height.0 != height || header.parent != parent
+        {
             return wrong("its place in the chain is wrong".into());
         }
         if header.time.0 <= parent_time || header.time.0 > latest_ms {
@@ -198,7 +204,9 @@ impl Oracle {
         if !set.iter().any(|(key, _)| key.node() == header.proposer) {
             return wrong("its proposer is no validator".into());
         }
-        let Ok(Some(records)) = read_records(storage, Height(height)) else { return wrong("it has no receipts".into()) };
+        let Ok(Some(records)) = read_records(storage, Height(height)) else {
+            return wrong("it has no receipts".into());
+        };
         if records.len() != body.len() {
             return wrong("it has another number of receipts than of transactions".into());
         }
@@ -285,17 +293,20 @@ impl Oracle {
             return Ok(());
         }
         let rows = storage.scan(Table::Evidence, &[], None, 100_000).unwrap_or_default();
-        let kept: BTreeSet<(NodeId, u64, u32)> = rows
+        // A few contradictions of one signer at one height are kept, not all.
+        let kept: BTreeSet<(NodeId, u64)> = rows
             .iter()
             .filter_map(|(_, value)| Evidence::decode(value).ok())
-            .map(|e| (e.validator(), e.place().0.0, e.place().1.0))
+            .map(|e| (e.validator(), e.place().0.0))
             .collect();
         for (signer, kind, height, round) in twofold {
             self.count("evidence");
-            if !kept.contains(&(signer, height, round)) {
+            if !kept.contains(&(signer, height)) {
                 return broken(
                     "evidence",
-                    format!("node {node} saw {signer} contradict itself (kind {kind}) at {height}/{round} and kept nothing"),
+                    format!(
+                        "node {node} saw {signer} contradict itself (kind {kind}) at {height}/{round} and kept nothing"
+                    ),
                 );
             }
             self.mark("evidence kept");
@@ -320,7 +331,10 @@ impl Oracle {
             for (node, life) in places {
                 match waits(node, life, &tx) {
                     Some(false) if expiry >= next => {
-                        return broken("acknowledged", format!("node {node} accepted {tx}, which is neither in the chain nor waiting"));
+                        return broken(
+                            "acknowledged",
+                            format!("node {node} accepted {tx}, which is neither in the chain nor waiting"),
+                        );
                     }
                     Some(true) => self.mark("accepted transaction still waiting at the end"),
                     Some(false) => self.mark("accepted transaction expired"),

@@ -208,7 +208,9 @@ impl Plan {
         match rng.below(14) {
             0..=2 => Fault::Crash { node, down_ms, keep: *rng.pick(&[0, 0, 50, 100]) },
             3 => Fault::CrashAll { down_ms, keep: *rng.pick(&[0, 50, 100]) },
-            4 => Fault::DiskError { node, after: rng.range(1, 8), full: rng.chance(500), takes_effect: rng.chance(500) },
+            4 => {
+                Fault::DiskError { node, after: rng.range(1, 8), full: rng.chance(500), takes_effect: rng.chance(500) }
+            }
             5 => Fault::ReadError { node, after: rng.range(1, 60) },
             6 => Fault::Wipe { node, down_ms },
             7..=9 => {

@@ -80,7 +80,10 @@ impl World {
     /// A node's message to some others.
     pub fn send(&mut self, from: usize, targets: &[usize], lane: Lane, bytes: Vec<u8>) -> Checked {
         let Ok(message) = Message::from_bytes(&bytes, lane) else {
-            return super::oracle::broken("speaks properly", format!("node {from} sends what is no message of {lane:?}"));
+            return super::oracle::broken(
+                "speaks properly",
+                format!("node {from} sends what is no message of {lane:?}"),
+            );
         };
         if self.nodes[from].adversary.is_some() {
             for to in targets {
@@ -105,7 +108,9 @@ impl World {
             Message::Consensus(message) | Message::Block { proposal: message, .. } => self.oracle.signed(from, message),
             Message::BlockRequest { .. } => Ok(self.oracle.mark("block asked for")),
             Message::RequestedBlock { .. } => Ok(self.oracle.mark("block given on request")),
-            Message::SyncResponse { blocks, .. } if !blocks.is_empty() => Ok(self.oracle.mark("blocks sent to one behind")),
+            Message::SyncResponse { blocks, .. } if !blocks.is_empty() => {
+                Ok(self.oracle.mark("blocks sent to one behind"))
+            }
             _ => Ok(()),
         }
     }
@@ -176,6 +181,11 @@ impl World {
         if self.nodes[to].links.get(&from) != Some(&link) {
             return Ok(());
         }
+        if self.keeps_events {
+            let text = Message::from_bytes(bytes, lane).map_or("?".to_owned(), |m| format!("{m:?}"));
+            let text: String = text.chars().take(260).collect();
+            self.note(|| format!("{from} -> {to}: {text}"));
+        }
         let has_liars = self.nodes.iter().any(|n| n.adversary.is_some());
         if has_liars && let Ok(message) = Message::from_bytes(bytes, lane) {
             if self.is_honest(to) {
@@ -205,8 +215,9 @@ impl World {
                 return false;
             }
         }
-        let (goes_on, out) =
-            self.with_adversary(to, |adversary, scene| adversary.incoming(scene, from, message)).unwrap_or((true, Vec::new()));
+        let (goes_on, out) = self
+            .with_adversary(to, |adversary, scene| adversary.incoming(scene, from, message))
+            .unwrap_or((true, Vec::new()));
         for piece in out {
             self.transmit(to, from, piece.lane, Arc::from(piece.bytes), piece.after_ms);
         }
@@ -217,7 +228,8 @@ impl World {
     fn look_at_received(&mut self, to: usize, message: &Message) {
         let (Message::Consensus(message) | Message::Block { proposal: message, .. }) = message else { return };
         let Some(signer) = message.signer() else { return };
-        let Some(liar) = self.nodes.iter().find(|n| n.adversary.is_some() && n.secret().public().node() == signer) else {
+        let Some(liar) = self.nodes.iter().find(|n| n.adversary.is_some() && n.secret().public().node() == signer)
+        else {
             return;
         };
         let key = liar.secret().public();
@@ -229,7 +241,17 @@ impl World {
         };
         let Some(status) = self.nodes[to].replica.as_ref().and_then(|r| r.status().consensus) else { return };
         let is_member = status.validators.iter().any(|v| v.node == signer);
-        if status.height != message.height()
+        // Proposals out of turn are dropped unseen; those of rounds to come may be.
+        let ledger = self.nodes[to].replica.as_ref().map(vouch_replica::Replica::ledger);
+        let is_due = |p: &vouch_consensus::SignedProposal| {
+            p.round <= status.round && ledger.is_some_and(|l| l.validators().proposer(p.height, p.round).key.node() == signer)
+        };
+        if matches!(message, ConsensusMessage::Proposal(p) if !is_due(p)) {
+            return;
+        }
+        let is_far = message.round().0 > status.round.0 + 1;
+        if is_far
+            || status.height != message.height()
             || status.step == vouch_consensus::Step::Decided
             || !is_member
             || message.validate().is_err()

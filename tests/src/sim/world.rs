@@ -158,6 +158,10 @@ impl World {
 
     pub fn note(&mut self, text: impl FnOnce() -> String) {
         if self.keeps_events {
+            if std::env::var_os("SIM_TRACE").is_some() {
+                eprintln!("{:>6} ms  {}", self.now_ms, text());
+                return;
+            }
             if self.recent.len() == RECENT {
                 self.recent.pop_front();
             }
@@ -169,7 +173,9 @@ impl World {
     pub fn run(&mut self) -> Checked {
         let end = self.plan.heal_at_ms + RECOVERY_MS;
         while !self.is_done() {
-            let Some(((at, _), event)) = self.queue.pop_first() else { return broken("liveness", "nothing is left to happen") };
+            let Some(((at, _), event)) = self.queue.pop_first() else {
+                return broken("liveness", "nothing is left to happen");
+            };
             self.now_ms = at;
             if at > end {
                 return broken("liveness", self.describe());
@@ -183,8 +189,15 @@ impl World {
         let nodes = self.nodes.iter().map(|node| {
             let status = node.replica.as_ref().map(Replica::status);
             let text = status.map_or("down".to_owned(), |s| {
-                let consensus = s.consensus.map(|c| format!("{}/{} {:?} proposal {:?}", c.height, c.round, c.step, c.proposal));
-                format!("head {} running {} waiting {} links {:?} {consensus:?}", s.height, s.running, s.mempool_count, node.links.keys())
+                let consensus =
+                    s.consensus.map(|c| format!("{}/{} {:?} proposal {:?}", c.height, c.round, c.step, c.proposal));
+                format!(
+                    "head {} running {} waiting {} links {:?} {consensus:?}",
+                    s.height,
+                    s.running,
+                    s.mempool_count,
+                    node.links.keys()
+                )
             });
             format!("\n  node {} {} {text}", node.index, node.plan.kind)
         });
@@ -226,7 +239,11 @@ impl World {
             Event::Verify { node, life, raw, here } => self.verify(node, life, raw, here),
             Event::Submit => self.submit(),
             Event::Fault(index) => {
-                if self.healed { Ok(()) } else { self.strike(index) }
+                if self.healed {
+                    Ok(())
+                } else {
+                    self.strike(index)
+                }
             }
             Event::Restart(node) => self.restart(node),
             Event::Connect(a, b) => self.connect(a, b),
@@ -422,11 +439,11 @@ impl World {
         }
         let (disk, life, latest) = (Arc::clone(&node.disk), node.life, self.latest_ms());
         self.nodes[index].reported = height;
-        self.oracle.committed(index, disk.as_ref(), height, latest)?;
+        disk.look(|disk| self.oracle.committed(index, disk, height, latest))?;
         if self.mutant == Some(Mutant::Canary) && height == 2 {
             return broken("canary", "it sings");
         }
-        self.oracle.check_evidence(index, life, height.saturating_sub(1), disk.as_ref())?;
+        disk.look(|disk| self.oracle.check_evidence(index, life, height.saturating_sub(1), disk))?;
         let newcomers: Vec<usize> = self.expected().into_iter().filter(|i| !self.nodes[*i].started).collect();
         for newcomer in newcomers {
             self.nodes[newcomer].started = true;
@@ -489,12 +506,15 @@ impl World {
         }
         if head < self.nodes[index].reported {
             let reported = self.nodes[index].reported;
-            return broken("durable", format!("node {index} had reported block {reported}, after its restart it has {head}"));
+            return broken(
+                "durable",
+                format!("node {index} had reported block {reported}, after its restart it has {head}"),
+            );
         }
         let (disk, latest) = (Arc::clone(&self.nodes[index].disk), self.latest_ms());
         for height in self.nodes[index].reported + 1..=head {
             self.oracle.mark("block durable but not reported before a crash");
-            self.oracle.committed(index, disk.as_ref(), height, latest)?;
+            disk.look(|disk| self.oracle.committed(index, disk, height, latest))?;
         }
         self.nodes[index].reported = head;
         Ok(())

@@ -6,7 +6,7 @@ use vouch_types::TimestampMs;
 use super::{Adversary, Out, Scene};
 
 /// Blocks per proposal.
-const BLOCKS: u64 = 24;
+const BLOCKS: u64 = 60;
 
 pub struct FloodOfBlocks;
 

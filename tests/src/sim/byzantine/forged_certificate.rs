@@ -1,7 +1,9 @@
 //! Answers who asks for blocks with certificates that prove nothing: one signer many times, signatures of another height,
 //! a block of its own with stale signatures; and sends forged proofs of prevotes and of rounds.
 
-use vouch_consensus::{ConsensusMessage, PolkaCertificate, PolkaSignature, RoundCertificate, RoundCertificateKind, RoundSignature};
+use vouch_consensus::{
+    ConsensusMessage, PolkaCertificate, PolkaSignature, RoundCertificate, RoundCertificateKind, RoundSignature,
+};
 use vouch_replica::{Message, message::SyncedBlock};
 use vouch_types::{Block, Height, Round, VoteKind, VoteStatement, decode, encode};
 
@@ -32,8 +34,7 @@ impl Adversary for ForgedCertificate {
         let round = Round(scene.rng.below(3) as u32);
         let block = scene.replica.ledger().head().hash;
         let kind = VoteKind::Prevote;
-        let statement =
-            VoteStatement { chain: scene.replica.chain(), kind, height, round, block: Some(block) };
+        let statement = VoteStatement { chain: scene.replica.chain(), kind, height, round, block: Some(block) };
         let signature = scene.secret.sign(statement.digest().as_bytes());
         let mut nodes: Vec<_> = scene.replica.ledger().validators().members().iter().map(|v| v.key.node()).collect();
         nodes.sort_unstable();

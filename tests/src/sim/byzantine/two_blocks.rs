@@ -20,7 +20,9 @@ impl Adversary for TwoBlocks {
             return vec![message.into()];
         }
         if let Some(proposal) = scene.own_proposal(&message) {
-            let Some(block) = scene.replica.ledger().prepared_block(&proposal.block) else { return vec![message.into()] };
+            let Some(block) = scene.replica.ledger().prepared_block(&proposal.block) else {
+                return vec![message.into()];
+            };
             return vec![scene.propose(proposal, &twin_of(block)).into()];
         }
         if let Some(vote) = scene.own_vote(&message)
