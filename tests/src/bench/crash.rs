@@ -121,7 +121,7 @@ async fn one_killed(scale: Scale) -> Result<Figure> {
     Ok(figure)
 }
 
-/// Clients that submit once and never again, at all nodes, while one of these is killed: is what it accepted lost with it?
+/// Clients that submit once and never again, at all nodes, while one of these or all are killed: is what was accepted lost?
 async fn accepted_by_the_dead(scale: Scale) -> Result<Figure> {
     let mut figure =
         Figure::new("reliability-accepted", "crash", "four nodes and the load generator share the machine");
@@ -129,12 +129,16 @@ async fn accepted_by_the_dead(scale: Scale) -> Result<Figure> {
     let rounds = scale.of(10, 1);
     let (mut accepted, mut lost) = (0, 0);
     for round in 0..rounds {
-        let victim = 1 + (round as usize) % (cluster.all().len() - 1);
+        let one = 1 + (round as usize) % (cluster.all().len() - 1);
+        let victims = if round % 2 == 0 { cluster.all() } else { vec![one] };
         let load = Load::start(&cluster, 4, Pressure::Rate(1000))?;
         tokio::time::sleep(Duration::from_millis(1500 + rand::random::<u64>() % 1000)).await;
-        cluster.kill(&[victim])?;
+        cluster.kill(&victims)?;
+        if victims.len() > 1 {
+            cluster.start_all()?;
+        }
         let (_, ids) = load.finish().await?;
-        cluster.start_node(victim)?;
+        cluster.start_all()?;
         cluster.ready(&cluster.all()).await?;
         let head = cluster.status(0).await?.head;
         let found = transaction_ids(&blocks(&cluster.client(0)?, Height(1), head).await?)?;

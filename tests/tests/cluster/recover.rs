@@ -1,4 +1,7 @@
 //! A node that lost its database, and one that gets it from a backup.
+//!
+//! Evidence is not looked for here: with its database a validator loses the record of what it signed, and may contradict
+//! itself once at a height that the others have passed. The operator's guide says how to avoid that.
 
 use std::{fs, path::Path, time::Duration};
 
