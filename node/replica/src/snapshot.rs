@@ -18,6 +18,7 @@ use crate::{
     log_writer::LogWriter,
     message::Message,
     replica::{Effect, PeerId, Replica, ReplicaError, Timer},
+    submissions::Submissions,
 };
 
 /// How far behind the peers a node with nothing but the genesis document must be to join by snapshot, if not configured.
@@ -397,10 +398,10 @@ impl Replica {
         self.snapshots.sources.clear();
         self.pace.height_ended(self.now.steady_ms);
         self.out.push(Effect::AdmitPeers(std::sync::Arc::clone(self.ledger.registry())));
-        let expired = self.mempool.expire(self.ledger.next_height());
-        if !expired.is_empty() {
-            self.out.push(Effect::Expired(expired));
-        }
+        // What waited was let in by another state: what was acknowledged here is judged anew, the rest is others' to propose.
+        drop(self.mempool.expire(Height(u64::MAX)));
+        self.submissions = Submissions::default();
+        self.restore_submissions()?;
         let status = self.status_message();
         self.broadcast(&status, None);
         self.continue_sync()?;

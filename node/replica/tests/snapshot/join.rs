@@ -145,6 +145,24 @@ fn while_joining_nothing_is_admitted_and_the_state_is_not_shown() {
 }
 
 #[test]
+fn what_was_acknowledged_before_joining_is_kept() {
+    let mut network = chain(200);
+    network.expires_in = Some(60);
+    let (id, raw) = network.transaction("spool", "fill", Network::run(500, 1, 10));
+    network.tamper = Some(Box::new(|_, message| !matches!(message, vouch_replica::Message::Transactions(_))));
+    network.start(FOLLOWER);
+    network.submit(FOLLOWER, raw);
+    network.run_until(10_000, |n| n.replica(FOLLOWER).ledger().join().is_some());
+    assert_eq!(network.nodes[FOLLOWER].verdicts[&id], Ok(()));
+    network.crash(FOLLOWER, 0);
+    network.start(FOLLOWER);
+    joins(&mut network, FOLLOWER);
+    let ledger = network.replica(FOLLOWER).ledger();
+    let waits = network.replica(FOLLOWER).mempool().contains(&id);
+    assert!(waits || ledger.reader().find(&id).unwrap().is_some());
+}
+
+#[test]
 fn a_crash_at_any_step_is_gone_on_from() {
     let mut network = chain(150);
     let (mut resumed_state, mut resumed_history) = (0, 0);

@@ -115,7 +115,8 @@ pub struct Network {
     pub chain: ChainId,
     pub faults: Vec<(PeerId, &'static str)>,
     pub tamper: Option<Tamper>,
-    pub steps: u64,
+    /// Heights until transactions expire, if not the whole window.
+    pub expires_in: Option<u64>,
     genesis: GenesisDocument,
     runtime: Arc<Runtime>,
     inputs: VecDeque<(usize, Input)>,
@@ -135,7 +136,7 @@ impl Network {
             chain: genesis.chain_id().unwrap(),
             faults: Vec::new(),
             tamper: None,
-            steps: 0,
+            expires_in: None,
             genesis,
             runtime: Runtime::new(VmLimits::default()).unwrap(),
             inputs: VecDeque::new(),
@@ -206,7 +207,6 @@ impl Network {
         let Some((index, input)) = self.inputs.pop_front() else { return false };
         let now = self.now();
         let Some(replica) = &mut self.nodes[index].replica else { return true };
-        self.steps += 1;
         match replica.step(now, input) {
             Ok(effects) => effects.into_iter().for_each(|effect| self.carry_out(index, effect)),
             Err(error) if self.nodes[index].may_fail => {
@@ -310,7 +310,7 @@ impl Network {
         let body = TransactionBody {
             version: TRANSACTION_VERSION,
             chain: self.chain,
-            expiry: Height(head + window.min(10_000)),
+            expiry: Height(head + self.expires_in.unwrap_or(window)),
             salt,
             calls: vec![Call { contract, method: method.into(), arguments }],
         };
