@@ -21,6 +21,9 @@ const PATIENCE_MS: u64 = 400;
 pub struct Sync {
     peers: BTreeMap<PeerId, Progress>,
     asked: Option<(PeerId, Height)>,
+    /// The timer runs that ends the patience with a height consensus may still reach by itself. What peers repeat in the
+    /// meantime must not set it anew, or it would never end.
+    patient: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -97,12 +100,19 @@ impl Replica {
         if height > next {
             return self.continue_sync();
         }
-        self.out.push(Effect::SetTimer { timer: Timer::Sync, after_ms: PATIENCE_MS });
+        self.be_patient();
         Ok(())
+    }
+
+    fn be_patient(&mut self) {
+        if !core::mem::replace(&mut self.sync.patient, true) {
+            self.out.push(Effect::SetTimer { timer: Timer::Sync, after_ms: PATIENCE_MS });
+        }
     }
 
     /// Asks the best peer for the next blocks, if any peer has them. A request still under way has failed.
     pub(crate) fn continue_sync(&mut self) -> Result<(), ReplicaError> {
+        self.sync.patient = false;
         if let Some((peer, _)) = self.sync.asked.take() {
             self.sync.blame(&peer);
         }
@@ -147,7 +157,7 @@ impl Replica {
                 return self.continue_sync();
             }
             // Nothing came of it. Whoever claims much and answers with nothing must not set the pace of asking.
-            self.out.push(Effect::SetTimer { timer: Timer::Sync, after_ms: PATIENCE_MS });
+            self.be_patient();
         }
         self.keep_pace()
     }
