@@ -4,7 +4,7 @@ use vouch_replica::Message;
 
 use crate::{
     join::{chain, joins},
-    network::{FOLLOWER, Network, VALIDATORS, peer},
+    network::{FOLLOWER, Network, PACE_MS, VALIDATORS, peer},
 };
 
 /// The validator whose offers come last where order decides; it is honest, the others lie.
@@ -167,10 +167,16 @@ fn blocks_without_receipts_are_taken_and_their_transactions_known() {
     assert_eq!(network.nodes[FOLLOWER].verdicts[&id], Err("tx.replayed".into()));
 }
 
+fn set_pace(network: &mut Network, interval_ms: u32) {
+    let pace = vouch_ledger::kernel::SetPace { block_interval_ms: interval_ms, idle_interval_ms: interval_ms };
+    network.call(0, "system", "set_pace", vouch_types::encode(&pace));
+}
+
 #[test]
 fn silent_peers_are_passed_over() {
     for what in 0..3 {
         let mut network = chain(150);
+        set_pace(&mut network, 2_000);
         network.tamper = Some(Box::new(move |from, message| {
             let silent = match message {
                 Message::Snapshot { .. } => what == 0,
@@ -183,6 +189,7 @@ fn silent_peers_are_passed_over() {
         network.start(FOLLOWER);
         network.run_until(200_000, |n| n.height(FOLLOWER) > 0);
         network.tamper = None;
+        set_pace(&mut network, PACE_MS as u32);
         joins(&mut network, FOLLOWER);
         assert_eq!(network.faults, []);
     }

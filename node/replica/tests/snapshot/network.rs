@@ -230,6 +230,11 @@ impl Network {
                 }
             }
             Effect::Broadcast { lane, bytes, except } => {
+                let mut message = Message::from_bytes(&bytes, lane).unwrap();
+                if !self.tamper.as_mut().is_none_or(|tamper| tamper(index, &mut message)) {
+                    return;
+                }
+                let bytes = message.to_bytes();
                 for other in 0..self.nodes.len() {
                     if other != index && except != Some(peer(other)) && self.nodes[other].replica.is_some() {
                         let bytes = bytes.clone();
