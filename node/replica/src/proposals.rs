@@ -11,6 +11,10 @@ use crate::{
 
 /// Most undecided blocks kept for the current height.
 pub(crate) const CANDIDATES_MAX: usize = 8;
+/// Most blocks taken from a proposer for one round: the one it owes, and another that shows it contradicts itself.
+const BLOCKS_PER_ROUND_MAX: u8 = 2;
+/// Rounds ahead of the current one whose blocks are taken.
+const ROUNDS_AHEAD_MAX: u32 = 16;
 /// How long to wait for a proposed block before asking others for it, in milliseconds.
 const FETCH_AFTER_MS: u64 = 120;
 
@@ -63,12 +67,25 @@ impl Replica {
             return self.run_consensus();
         }
         match decode_block(&bytes) {
-            Ok(block) if block.header.hash() == proposal.block => self.accept_block(&proposal, bytes, &block),
+            Ok(block) if block.header.hash() == proposal.block => {
+                if self.has_room(proposal.round) { self.accept_block(&proposal, bytes, &block) } else { Ok(()) }
+            }
             _ => {
                 self.fault(from, "peer.malformed_block");
                 Ok(())
             }
         }
+    }
+
+    /// Counts a block a proposer sent unasked. Each is executed and kept, so nobody may send many.
+    fn has_room(&mut self, round: Round) -> bool {
+        let current = self.driver.status().map_or(0, |status| status.round.0);
+        if round.0 > current.saturating_add(ROUNDS_AHEAD_MAX) {
+            return false;
+        }
+        let sent = self.sent_blocks.entry(round).or_default();
+        *sent = sent.saturating_add(1);
+        *sent <= BLOCKS_PER_ROUND_MAX
     }
 
     pub(crate) fn receive_requested(&mut self, from: PeerId, bytes: Vec<u8>) -> Result<(), ReplicaError> {

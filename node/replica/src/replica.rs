@@ -230,6 +230,8 @@ pub struct Replica {
     pub(crate) consensus_inputs: VecDeque<bft::Input>,
     pub(crate) blocks: BTreeMap<BlockHash, Vec<u8>>,
     pub(crate) refused: BTreeSet<BlockHash>,
+    /// Blocks that proposers sent unasked, by round.
+    pub(crate) sent_blocks: BTreeMap<Round, u8>,
     pub(crate) wanted: BTreeMap<BlockHash, Wanted>,
     pub(crate) submissions: Submissions,
 }
@@ -275,6 +277,7 @@ impl Replica {
             consensus_inputs: VecDeque::new(),
             blocks: BTreeMap::new(),
             refused: BTreeSet::new(),
+            sent_blocks: BTreeMap::new(),
             wanted: BTreeMap::new(),
             submissions: Submissions::default(),
             peers: BTreeSet::new(),
@@ -583,6 +586,7 @@ impl Replica {
         let committed = self.ledger.commit(certificate.block, certificate, extra)?;
         self.blocks.clear();
         self.refused.clear();
+        self.sent_blocks.clear();
         self.wanted.clear();
         for record in &committed.records {
             self.mempool.remove(&record.receipt.tx);
