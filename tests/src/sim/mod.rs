@@ -10,6 +10,7 @@ pub mod mutants;
 mod node;
 mod oracle;
 pub mod plan;
+pub mod regressions;
 mod rng;
 mod run;
 pub mod shrink;
@@ -19,3 +20,33 @@ mod world;
 
 pub use oracle::Violation;
 pub use run::{Outcome, Stage};
+
+/// What happens in some of the runs; that two hundred seeds meet each shows that the faults are awake.
+pub const MARKS: &[&str] = &[
+    "accepted transaction expired",
+    "accepted transaction still waiting at the end",
+    "block asked for",
+    "block durable but not reported before a crash",
+    "block given on request",
+    "blocks sent to one behind",
+    "decided in a later round",
+    "disk lost",
+    "evidence kept",
+    "failing transaction in a block",
+    "mempool full",
+    "message corrupted",
+    "network cut in two",
+    "network cut one way",
+    "network cut to a ring",
+    "node cut off",
+    "node joined",
+    "peer blamed",
+    "power cut between two effects",
+    "power cut everywhere",
+    "removed node disconnected",
+    "stopped by a failing disk",
+    "system change",
+    "validators changed",
+    "votes forgotten on purpose",
+    "waiting transaction expired",
+];

@@ -232,6 +232,7 @@ impl World {
             Event::Timer { node, life, timer, number } => {
                 if self.nodes[node].life == life && self.nodes[node].timers.get(&timer) == Some(&number) {
                     self.nodes[node].timers.remove(&timer);
+                    self.note(|| format!("node {node} fires {timer:?}"));
                     self.step(node, Input::TimerFired(timer))?;
                 }
                 Ok(())
@@ -359,6 +360,7 @@ impl World {
                 if self.mutant == Some(Mutant::DeafTimers) && matches!(timer, Timer::Consensus(_)) {
                     return Ok(());
                 }
+                self.note(|| format!("node {index} sets {timer:?} {after_ms}"));
                 let number = self.number + 1;
                 self.nodes[index].timers.insert(timer, number);
                 let life = self.nodes[index].life;
