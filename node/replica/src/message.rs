@@ -185,3 +185,10 @@ impl Message {
 pub fn decode_block(bytes: &[u8]) -> Result<vouch_types::Block, CodecError> {
     decode("block", bytes, BLOCK_BYTES_MAX)
 }
+
+/// Whether a block's transactions are those its header commits to. A block's name covers the header alone, so whoever passes
+/// it on could change the rest; that is the fault of the one who sent it, not of the block.
+#[must_use]
+pub fn holds_its_transactions(block: &vouch_types::Block) -> bool {
+    vouch_types::Block::transactions_root(&block.transactions) == block.header.transactions_root
+}

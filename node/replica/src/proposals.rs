@@ -2,19 +2,21 @@
 
 use vouch_consensus as bft;
 use vouch_ledger::{Batch, Durability, Table};
-use vouch_types::{Block, BlockHash, Hash32, Height, Round, TimestampMs, encode};
+use vouch_types::{Block, BlockHash, Hash32, Height, NodeId, Round, TimestampMs, encode, validators::VALIDATORS_MAX};
 
 use crate::{
-    message::{Message, decode_block},
+    message::{Message, decode_block, holds_its_transactions},
     replica::{Effect, PeerId, Replica, ReplicaError, Timer},
 };
 
-/// Most undecided blocks kept for the current height.
-pub(crate) const CANDIDATES_MAX: usize = 8;
-/// Most blocks taken from a proposer for one round: the one it owes, and another that shows it contradicts itself.
-const BLOCKS_PER_ROUND_MAX: u8 = 2;
-/// Rounds ahead of the current one whose blocks are taken.
-const ROUNDS_AHEAD_MAX: u32 = 16;
+/// Most blocks that are awaited at once.
+const WANTED_MAX: usize = 8;
+/// More undecided blocks than these bounds let a node keep for a height.
+pub(crate) const UNDECIDED_MAX: usize = 8 * VALIDATORS_MAX;
+/// Most blocks a node makes for one height; in later rounds it proposes the last of them again.
+const OWN_BLOCKS_MAX: usize = 3;
+/// Most blocks taken from one proposer for one height: as many as it makes, and another that shows it contradicts itself.
+const BLOCKS_PER_PROPOSER_MAX: u8 = 4;
 /// How long to wait for a proposed block before asking others for it, in milliseconds.
 const FETCH_AFTER_MS: u64 = 120;
 
@@ -32,7 +34,7 @@ impl Replica {
         if self.blocks.contains_key(&hash) || self.refused.contains(&hash) {
             let valid = self.blocks.contains_key(&hash);
             self.report_verdict(&proposal, valid);
-        } else if self.wanted.len() < CANDIDATES_MAX {
+        } else if self.wanted.len() < WANTED_MAX {
             self.wanted.insert(hash, Wanted { proposal, asked: 0 });
             self.out.push(Effect::SetTimer { timer: Timer::Fetch, after_ms: FETCH_AFTER_MS });
         }
@@ -67,8 +69,8 @@ impl Replica {
             return self.run_consensus();
         }
         match decode_block(&bytes) {
-            Ok(block) if block.header.hash() == proposal.block => {
-                if self.has_room(proposal.round) { self.accept_block(&proposal, bytes, &block) } else { Ok(()) }
+            Ok(block) if block.header.hash() == proposal.block && holds_its_transactions(&block) => {
+                if self.has_room(proposal.proposer) { self.accept_block(&proposal, bytes, &block) } else { Ok(()) }
             }
             _ => {
                 self.fault(from, "peer.malformed_block");
@@ -78,14 +80,10 @@ impl Replica {
     }
 
     /// Counts a block a proposer sent unasked. Each is executed and kept, so nobody may send many.
-    fn has_room(&mut self, round: Round) -> bool {
-        let current = self.driver.status().map_or(0, |status| status.round.0);
-        if round.0 > current.saturating_add(ROUNDS_AHEAD_MAX) {
-            return false;
-        }
-        let sent = self.sent_blocks.entry(round).or_default();
+    fn has_room(&mut self, proposer: NodeId) -> bool {
+        let sent = self.sent_blocks.entry(proposer).or_default();
         *sent = sent.saturating_add(1);
-        *sent <= BLOCKS_PER_ROUND_MAX
+        *sent <= BLOCKS_PER_PROPOSER_MAX
     }
 
     pub(crate) fn receive_requested(&mut self, from: PeerId, bytes: Vec<u8>) -> Result<(), ReplicaError> {
@@ -93,6 +91,10 @@ impl Replica {
             self.fault(from, "peer.malformed_block");
             return Ok(());
         };
+        if !holds_its_transactions(&block) {
+            self.fault(from, "peer.malformed_block");
+            return Ok(());
+        }
         match self.wanted.get(&block.header.hash()).map(|w| w.proposal) {
             Some(proposal) => self.accept_block(&proposal, bytes, &block),
             None => Ok(()),
@@ -158,8 +160,16 @@ impl Replica {
 
     pub(crate) fn propose(&mut self, height: Height, round: Round) -> Result<(), ReplicaError> {
         let Some(node) = self.node.filter(|_| height == self.ledger.next_height()) else { return Ok(()) };
-        let (hash, block) = self.ledger.propose(self.mempool.iter(), self.now.wall, node)?;
-        self.keep_undecided(encode(&block), hash)?;
+        // A height that takes many rounds must not fill memory and disk with blocks.
+        let hash = match self.own_blocks.last().filter(|_| self.own_blocks.len() >= OWN_BLOCKS_MAX) {
+            Some(made) => *made,
+            None => {
+                let (hash, block) = self.ledger.propose(self.mempool.iter(), self.now.wall, node)?;
+                self.keep_undecided(encode(&block), hash)?;
+                self.own_blocks.push(hash);
+                hash
+            }
+        };
         self.consensus_inputs.push_back(bft::Input::BlockProposed { height, round, block: hash });
         Ok(())
     }

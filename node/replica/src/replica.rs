@@ -22,7 +22,7 @@ use crate::{
     log_writer::LogWriter,
     message::{Lane, Message, decode_block},
     pace::{Demand, Pace},
-    proposals::{CANDIDATES_MAX, Wanted},
+    proposals::{UNDECIDED_MAX, Wanted},
     snapshot::{JOIN_AFTER_BLOCKS, Snapshots},
     status::ReplicaStatus,
     submissions::Submissions,
@@ -230,8 +230,10 @@ pub struct Replica {
     pub(crate) consensus_inputs: VecDeque<bft::Input>,
     pub(crate) blocks: BTreeMap<BlockHash, Vec<u8>>,
     pub(crate) refused: BTreeSet<BlockHash>,
-    /// Blocks that proposers sent unasked, by round.
-    pub(crate) sent_blocks: BTreeMap<Round, u8>,
+    /// How many blocks each proposer sent unasked.
+    pub(crate) sent_blocks: BTreeMap<NodeId, u8>,
+    /// Blocks this node made, in order.
+    pub(crate) own_blocks: Vec<BlockHash>,
     pub(crate) wanted: BTreeMap<BlockHash, Wanted>,
     pub(crate) submissions: Submissions,
 }
@@ -278,6 +280,7 @@ impl Replica {
             blocks: BTreeMap::new(),
             refused: BTreeSet::new(),
             sent_blocks: BTreeMap::new(),
+            own_blocks: Vec::new(),
             wanted: BTreeMap::new(),
             submissions: Submissions::default(),
             peers: BTreeSet::new(),
@@ -347,12 +350,15 @@ impl Replica {
         let (log, writer) = LogWriter::read_back(self.ledger.storage().as_ref())?;
         self.log = writer;
         self.recovered = bft::RecoveredLog::read(&log)?;
-        let undecided = self.ledger.storage().scan(Table::Undecided, &[], None, CANDIDATES_MAX * 2)?;
+        let undecided = self.ledger.storage().scan(Table::Undecided, &[], None, UNDECIDED_MAX)?;
         for (_, bytes) in undecided {
             // Written by this node; one that no longer validates was of an earlier height.
             if let Ok(block) = decode_block(&bytes)
                 && let Ok(hash) = self.ledger.validate(&block, None, &self.entropy, &|_| None)?
             {
+                if Some(block.header.proposer) == self.node {
+                    self.own_blocks.push(hash);
+                }
                 self.blocks.insert(hash, bytes);
             }
         }
@@ -587,6 +593,7 @@ impl Replica {
         self.blocks.clear();
         self.refused.clear();
         self.sent_blocks.clear();
+        self.own_blocks.clear();
         self.wanted.clear();
         for record in &committed.records {
             self.mempool.remove(&record.receipt.tx);

@@ -7,7 +7,7 @@ use vouch_ledger::{LedgerError, Storage, StorageError, Table, chain::read_certif
 use vouch_types::{Hash32, Height, encode};
 
 use crate::{
-    message::{Message, SYNC_BLOCKS_MAX, SYNC_BYTES_MAX, SyncedBlock, decode_block},
+    message::{Message, SYNC_BLOCKS_MAX, SYNC_BYTES_MAX, SyncedBlock, decode_block, holds_its_transactions},
     replica::{Effect, PeerId, Replica, ReplicaError, Timer},
 };
 
@@ -170,7 +170,8 @@ impl Replica {
             return Ok(Ok(()));
         }
         let Ok(block) = decode_block(&synced.block) else { return Ok(Err("peer.sync_malformed_block")) };
-        if certificate.height != next || block.header.hash() != certificate.block {
+        // The certificate vouches for the header, and only the root in it for the transactions.
+        if certificate.height != next || block.header.hash() != certificate.block || !holds_its_transactions(&block) {
             return Ok(Err("peer.sync_wrong_block"));
         }
         if certificate.verify(self.ledger.chain(), self.ledger.validators()).is_err() {
