@@ -13,8 +13,8 @@ use super::{
     world::{Event, World},
 };
 
-/// Undecided blocks a node may keep: candidates of a height, own ones and what a crash left.
-const UNDECIDED_MAX: usize = 32;
+/// Undecided blocks a node may keep: four of each of nine validators, again after each of a few restarts, and what it asked for.
+const UNDECIDED_MAX: usize = 60;
 /// Messages of later heights a node may keep.
 const WAITING_MAX: usize = 8 * (24 * 9 + 48);
 

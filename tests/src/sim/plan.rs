@@ -189,7 +189,7 @@ impl Plan {
             self.crash_rate = *rng.pick(&[300, 2_000]);
         }
         if rng.chance(300) {
-            self.disk_error_rate = *rng.pick(&[500, 3_000]);
+            self.disk_error_rate = *rng.pick(&[1_000, 8_000]);
         }
         if rng.chance(250) {
             return;
@@ -205,14 +205,14 @@ impl Plan {
         let node = rng.index(nodes);
         let down_ms = rng.range(5, 600);
         let for_ms = rng.range(50, 1500);
-        match rng.below(14) {
+        match rng.below(16) {
             0..=2 => Fault::Crash { node, down_ms, keep: *rng.pick(&[0, 0, 50, 100]) },
             3 => Fault::CrashAll { down_ms, keep: *rng.pick(&[0, 50, 100]) },
             4 => {
                 Fault::DiskError { node, after: rng.range(1, 8), full: rng.chance(500), takes_effect: rng.chance(500) }
             }
             5 => Fault::ReadError { node, after: rng.range(1, 60) },
-            6 => Fault::Wipe { node, down_ms },
+            6 | 14 => Fault::Wipe { node, down_ms },
             7..=9 => {
                 let (shape, pairs) = draw_cut(rng, nodes);
                 Fault::Cut { shape: shape.to_owned(), pairs, for_ms }

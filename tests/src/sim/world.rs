@@ -314,7 +314,9 @@ impl World {
             // A liar that contradicts itself, or a node that lost its disk: begins anew without its log.
             self.oracle.mark("stopped by its own contradiction");
             self.crash(index, 100)?;
-            self.erase_log(index);
+            if !self.is_honest(index) {
+                self.erase_log(index);
+            }
         }
         let keep = *self.rng.pick(&[0, 50, 100]);
         self.crash(index, keep)?;
@@ -583,13 +585,17 @@ impl World {
 
 /// What a planted bug changes of the plan itself.
 fn altered(mut plan: Plan, mutant: Option<Mutant>) -> Plan {
+    if mutant == Some(Mutant::TornCommit) {
+        plan.disk_error_rate = 20_000;
+    }
     if mutant == Some(Mutant::TooManyTwins) {
         let founding = plan.nodes.iter().filter(|n| n.founding).count();
-        for node in plan.nodes.iter_mut().take(founding / 2) {
+        for node in plan.nodes.iter_mut().take(founding.div_ceil(2)) {
             node.kind = "twin".into();
         }
-        let nodes = plan.nodes.len();
-        let pairs = (0..nodes).flat_map(|a| (0..nodes).map(move |b| (a, b))).filter(|(a, b)| a % 2 != b % 2);
+        // The honest halves do not hear each other; the liars hear and tell both.
+        let honest: Vec<usize> = (0..plan.nodes.len()).filter(|i| plan.nodes[*i].is_honest()).collect();
+        let pairs = honest.iter().flat_map(|a| honest.iter().map(move |b| (*a, *b))).filter(|(a, b)| a % 2 != b % 2);
         let fault = super::plan::Fault::Cut { shape: "half".into(), pairs: pairs.collect(), for_ms: plan.heal_at_ms };
         plan.faults.insert(0, super::plan::Scheduled { at_ms: 0, fault });
     }
