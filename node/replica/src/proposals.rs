@@ -17,6 +17,8 @@ pub(crate) const UNDECIDED_MAX: usize = 8 * VALIDATORS_MAX;
 const OWN_BLOCKS_MAX: usize = 3;
 /// Most blocks taken from one proposer for one height: as many as it makes, and another that shows it contradicts itself.
 const BLOCKS_PER_PROPOSER_MAX: u8 = 4;
+/// How long to wait for the proposal of a node that is not connected, in milliseconds.
+const ABSENT_PROPOSER_MS: u64 = 100;
 /// How long to wait for a proposed block before asking others for it, in milliseconds.
 const FETCH_AFTER_MS: u64 = 120;
 
@@ -40,6 +42,18 @@ impl Replica {
         }
     }
 
+    /// How long to wait for a proposal: as long as the driver says, but not for a proposer that is not there. Its proposal
+    /// may still come by way of others; whoever has it by then votes for it all the same.
+    pub(crate) fn proposals_wait_ms(&self, timer: bft::TimerId, after_ms: u64) -> u64 {
+        if timer.kind != bft::TimerKind::Propose || timer.height != self.ledger.next_height() {
+            return after_ms;
+        }
+        let proposer = self.ledger.validators().proposer(timer.height, timer.round).key.node();
+        let record = self.ledger.registry().nodes.get(&proposer);
+        let is_there = self.node == Some(proposer) || record.is_some_and(|n| self.peers.contains(&n.network_key));
+        if is_there { after_ms } else { after_ms.min(ABSENT_PROPOSER_MS) }
+    }
+
     fn report_verdict(&mut self, proposal: &bft::SignedProposal, valid: bool) {
         self.consensus_inputs.push_back(bft::Input::BlockValidated {
             height: proposal.height,
@@ -54,10 +68,10 @@ impl Replica {
     pub(crate) fn receive_block(
         &mut self,
         from: PeerId,
-        proposal: bft::ConsensusMessage,
+        proposal: &bft::ConsensusMessage,
         bytes: Vec<u8>,
     ) -> Result<(), ReplicaError> {
-        let bft::ConsensusMessage::Proposal(proposal) = proposal else {
+        let bft::ConsensusMessage::Proposal(proposal) = *proposal else {
             self.fault(from, "peer.malformed_block");
             return Ok(());
         };

@@ -449,7 +449,7 @@ impl Replica {
             // Everything else is about a height that this node knows nothing of yet.
             _ if self.ledger.join().is_some() => Ok(()),
             Message::Consensus(message) => self.receive_consensus(from, message),
-            Message::Block { proposal, block } => self.receive_block(from, proposal, block),
+            Message::Block { proposal, block } => self.receive_block(from, &proposal, block),
             Message::BlockRequest { block, .. } => {
                 if let Some(bytes) = self.blocks.get(&block) {
                     let answer = Message::RequestedBlock { block: bytes.clone() };
@@ -542,8 +542,8 @@ impl Replica {
                 // The proposal that follows takes the block along, see `publish`.
             }
             bft::Effect::SetTimer { timer, after_ms } => {
-                let timer = Timer::Consensus(timer);
-                self.out.push(Effect::SetTimer { timer, after_ms: after_ms.into() });
+                let after_ms = self.proposals_wait_ms(timer, after_ms.into());
+                self.out.push(Effect::SetTimer { timer: Timer::Consensus(timer), after_ms });
             }
             bft::Effect::CancelTimer(timer) => self.out.push(Effect::CancelTimer(Timer::Consensus(timer))),
             bft::Effect::CancelAllTimers => self.out.push(Effect::CancelConsensusTimers),
