@@ -44,6 +44,9 @@ struct Options {
     /// Make failing plans as small as they get and keep them in `tests/regressions`.
     #[arg(long)]
     shrink: bool,
+    /// Keep the plan of the one seed in `tests/regressions`, with these words about what it once broke.
+    #[arg(long, requires = "seed")]
+    keep: Option<String>,
     /// Write what was measured to this file.
     #[arg(long)]
     json: Option<PathBuf>,
@@ -79,6 +82,9 @@ fn run(options: &Options) -> Result<bool> {
     let mutant = check_mutant(options.mutant.as_deref())?;
     if let Some(mut plan) = single {
         plan.mutant = mutant.or(plan.mutant);
+        if let Some(words) = &options.keep {
+            println!("kept in {}", regressions::keep(&plan, words)?.display());
+        }
         return Ok(run_one(&plan, &stage, options.shrink));
     }
     let report = run_many(options, mutant.as_deref(), &stage);
@@ -127,7 +133,7 @@ fn run_one(plan: &Plan, stage: &Arc<Stage>, shrinks: bool) -> bool {
     println!("again: sim --seed {}", plan.seed);
     if shrinks {
         let smallest = shrink::shrink(plan, violation.rule, stage);
-        match regressions::keep(&smallest, violation) {
+        match regressions::keep(&smallest, &format!("{}: {}", violation.rule, violation.what)) {
             Ok(file) => println!("smallest plan kept in {}", file.display()),
             Err(error) => println!("smallest plan cannot be kept: {error:#}\n{smallest:#?}"),
         }

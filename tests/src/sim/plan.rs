@@ -97,6 +97,7 @@ pub struct Scheduled {
 }
 
 /// What goes wrong.
+#[expect(missing_docs, reason = "the names and the text of each kind say what its fields are")]
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Fault {

@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::{Context, Result};
 
-use super::{oracle::Violation, plan::Plan};
+use super::plan::Plan;
 
 /// Where they are.
 #[must_use]
@@ -24,19 +24,19 @@ pub fn read(file: &Path) -> Result<Plan> {
     toml::from_str(&text).with_context(|| format!("{} is no plan", file.display()))
 }
 
-/// Writes one, with the rule it broke.
+/// Writes one, with words about what it broke.
 ///
 /// # Errors
 /// When the file cannot be written.
-pub fn keep(plan: &Plan, violation: &Violation) -> Result<PathBuf> {
+pub fn keep(plan: &Plan, words: &str) -> Result<PathBuf> {
     let name = match &plan.mutant {
         Some(mutant) => format!("{mutant}-{}.toml", plan.seed),
         None => format!("{}.toml", plan.seed),
     };
     let file = folder().join(name);
     fs::create_dir_all(folder())?;
-    let what = violation.what.lines().next().unwrap_or_default();
-    fs::write(&file, format!("# {}: {what}\n{}", violation.rule, toml::to_string(plan)?))?;
+    let words = words.lines().next().unwrap_or_default();
+    fs::write(&file, format!("# {words}\n{}", toml::to_string(plan)?))?;
     Ok(file)
 }
 

@@ -22,16 +22,19 @@ impl World {
     /// Whether the two would connect: each knows the other, and a twin answers to its half only.
     fn may_connect(&self, a: usize, b: usize) -> bool {
         let (x, y) = (&self.nodes[a], &self.nodes[b]);
-        let has_half = |x: &super::node::Node, other: usize| {
-            x.plan.kind != "twin" || (x.index == x.identity) == (self.nodes[other].identity % 2 == 0)
+        // A twin is the original for some and the copy for the others; twins stay on their side.
+        let is_original = |n: &super::node::Node| n.index == n.identity;
+        let has_half = |x: &super::node::Node, y: &super::node::Node| {
+            let side = if y.plan.kind == "twin" { is_original(y) } else { y.identity % 2 == 0 };
+            x.plan.kind != "twin" || is_original(x) == side
         };
         x.identity != y.identity
             && x.replica.is_some()
             && y.replica.is_some()
             && x.allowed.contains(&y.peer)
             && y.allowed.contains(&x.peer)
-            && has_half(x, b)
-            && has_half(y, a)
+            && has_half(x, y)
+            && has_half(y, x)
     }
 
     pub fn connect(&mut self, a: usize, b: usize) -> Checked {
@@ -249,7 +252,8 @@ impl World {
         if matches!(message, ConsensusMessage::Proposal(p) if !is_due(p)) {
             return;
         }
-        let is_far = message.round().0 > status.round.0 + 1;
+// A round that is over is forgotten by the core, and one that is far away not yet looked at.
+        let is_far = message.round() < status.round || message.round().0 > status.round.0 + 1;
         if is_far
             || status.height != message.height()
             || status.step == vouch_consensus::Step::Decided
