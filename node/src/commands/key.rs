@@ -16,7 +16,7 @@ use super::{
 
 /// Make and look at key files.
 ///
-/// A password is typed at a prompt or read from the file descriptor that VOUCH_PASSWORD_FD names; it is never an argument.
+/// A password is typed at a prompt or read from the file descriptor that `VOUCH_PASSWORD_FD` names; it is never an argument.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(subcommand)]

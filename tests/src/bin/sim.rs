@@ -195,14 +195,17 @@ fn run_many(options: &Options, mutant: Option<&str>, stage: &Arc<Stage>) -> Repo
                 }
                 let plan = planned(seed, mutant);
                 let outcome = Outcome::of(&plan, stage, false);
-                let again = (seed % TWICE_EVERY == 0).then(|| Outcome::of(&plan, stage, false).log);
+                let again = seed.is_multiple_of(TWICE_EVERY).then(|| Outcome::of(&plan, stage, false).log);
                 if let Ok(mut report) = report.lock() {
                     report.add(seed, &outcome, again);
                 }
             }
         };
         for _ in 0..jobs {
-            std::thread::Builder::new().stack_size(STACK_BYTES).spawn_scoped(scope, work).expect("threads can be started");
+            std::thread::Builder::new()
+                .stack_size(STACK_BYTES)
+                .spawn_scoped(scope, work)
+                .expect("threads can be started");
         }
     });
     let mut report = report.into_inner().expect("no thread panicked");
@@ -310,7 +313,7 @@ impl Report {
 /// The day, as `YYYY-MM-DD`.
 fn today() -> String {
     let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
-    let days = (seconds / 86_400) as i64 + 719_468;
+    let days = (seconds / 86_400).cast_signed() + 719_468;
     let era = days / 146_097;
     let day_of_era = days - era * 146_097;
     let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;

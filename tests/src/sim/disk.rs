@@ -49,6 +49,11 @@ impl Disk {
         result
     }
 
+    /// Whether reads fail, or will soon.
+    pub fn reads_fail(&self) -> bool {
+        self.read_fault.lock().unwrap().is_some()
+    }
+
     /// No planned fault from now on.
     pub fn repair(&self) {
         self.memory.set_write_fault(None);
@@ -71,11 +76,13 @@ impl Disk {
 
     fn alter(&self, batch: Batch) -> Batch {
         let Some(mutant) = self.mutant else { return batch };
-        let keeps = |change: &Change| match (mutant, change) {
-            (Mutant::SkipLog, Change::Put(Table::ConsensusLog, ..))
-            | (Mutant::LoseEvidence, Change::Put(Table::Evidence, ..))
-            | (Mutant::ForgetUndecided, Change::Put(Table::Undecided, ..)) => false,
-            _ => true,
+        let keeps = |change: &Change| {
+            !matches!(
+                (mutant, change),
+                (Mutant::SkipLog, Change::Put(Table::ConsensusLog, ..))
+                    | (Mutant::LoseEvidence, Change::Put(Table::Evidence, ..))
+                    | (Mutant::ForgetUndecided, Change::Put(Table::Undecided, ..))
+            )
         };
         let changes = batch.changes.into_iter().filter(keeps).map(|change| match change {
             Change::Put(Table::Certificates, key, value) if mutant == Mutant::ThinCertificate => {
@@ -145,7 +152,10 @@ impl Storage for Disk {
                 self.memory.write(first, Durability::Buffered)?;
                 self.memory.write(second, durability)
             }
-            Some(Mutant::SwallowErrors) => Ok(drop(self.memory.write(batch, durability))),
+            Some(Mutant::SwallowErrors) => {
+                drop(self.memory.write(batch, durability));
+                Ok(())
+            }
             _ => self.memory.write(batch, durability),
         }
     }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use vouch_types::{AccountId, NodeId, PublicKey, TxId};
+use vouch_types::{AccountId, PublicKey, TxId};
 
 /// Height as a plain number.
 pub type H = u64;

@@ -36,11 +36,11 @@ pub enum Mutant {
     SwallowErrors,
     /// A node that is taken for honest votes twice.
     TwoFaced,
-    /// A third of the power lies: agreement is lost.
+    /// A third of the power and more lies: agreement is lost.
     TooManyTwins,
     /// Connections to nodes that were removed stay.
     OpenDoor,
-    /// A node that restarts begins with the state of its neighbour's disk: its log with another's votes.
+    /// A node that restarts has lost its consensus log.
     ForgetOnRestart,
 }
 
@@ -49,11 +49,11 @@ impl Mutant {
     pub const ALL: &[(Self, &str, u64)] = &[
         (Self::Canary, "canary", 3),
         (Self::IgnoreSync, "ignore-sync", 60),
-        (Self::SkipLog, "skip-log", 400),
-        (Self::TornCommit, "torn-commit", 100),
+        (Self::SkipLog, "skip-log", 40),
+        (Self::TornCommit, "torn-commit", 80),
         (Self::UnsyncedCommit, "unsynced-commit", 60),
         (Self::ForgetIds, "forget-ids", 20),
-        (Self::ForgetUndecided, "forget-undecided", 150),
+        (Self::ForgetUndecided, "forget-undecided", 40),
         (Self::LoseEvidence, "lose-evidence", 60),
         (Self::MapOrder, "map-order", 20),
         (Self::ThinCertificate, "thin-certificate", 3),
@@ -63,9 +63,9 @@ impl Mutant {
         (Self::FastClock, "fast-clock", 3),
         (Self::SwallowErrors, "swallow-errors", 40),
         (Self::TwoFaced, "two-faced", 10),
-        (Self::TooManyTwins, "too-many-twins", 60),
-        (Self::OpenDoor, "open-door", 60),
-        (Self::ForgetOnRestart, "forget-on-restart", 400),
+        (Self::TooManyTwins, "too-many-twins", 20),
+        (Self::OpenDoor, "open-door", 20),
+        (Self::ForgetOnRestart, "forget-on-restart", 40),
     ];
 
     /// By name.

@@ -41,11 +41,6 @@ pub struct Node {
 }
 
 impl Node {
-    /// Taken for one that does what it should.
-    pub const fn is_honest(&self) -> bool {
-        self.adversary.is_none()
-    }
-
     pub fn secret(&self) -> SecretKey {
         SecretKey::from_seed(self.seed)
     }

@@ -1,21 +1,18 @@
 //! Judges a run: every rule is counted when it is looked at.
 
-use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
-    fmt::Write as _,
-};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use ed25519_dalek::Verifier as _;
 use vouch_consensus::{ConsensusMessage, Evidence};
 use vouch_ledger::{
-    Storage, Table,
+    Storage, Table, TransactionRecord,
     chain::{read_body, read_certificate, read_header, read_records},
 };
 use vouch_types::{
     BlockHash, ChainId, CommitCertificate, Hash32, Header, Height, NodeId, Outcome, TxId, VoteKind, encode,
 };
 
-use super::model::{Identity, KnownTx, Model, bytes};
+use super::model::{H, Identity, KnownTx, Model, bytes};
 
 /// A rule that was broken.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,7 +60,6 @@ pub struct Oracle {
     /// What each node saw: node, its life, place to statements.
     seen: BTreeMap<(usize, u64), BTreeMap<Place, BTreeSet<Hash32>>>,
     acks: BTreeMap<TxId, (u64, Vec<(usize, u64)>)>,
-    pub skip_order: bool,
 }
 
 impl Oracle {
@@ -82,7 +78,6 @@ impl Oracle {
             signed: BTreeMap::new(),
             seen: BTreeMap::new(),
             acks: BTreeMap::new(),
-            skip_order: false,
         }
     }
 
@@ -170,6 +165,46 @@ impl Oracle {
         Ok(())
     }
 
+    /// Each transaction of a block: signed by someone with the right, in time, once, and ended as the model says.
+    fn check_transactions(
+        &mut self,
+        model: &mut Model,
+        height: H,
+        body: &[Vec<u8>],
+        records: &[TransactionRecord],
+    ) -> Result<(), String> {
+        for (index, (raw, record)) in body.iter().zip(records).enumerate() {
+            let Some(tx) = self.known.get(raw).cloned() else {
+                return Err(format!("transaction {index} was never signed by anyone"));
+            };
+            if height > tx.expiry || tx.expiry > height + self.window {
+                return Err(format!("transaction {index} expires at {}", tx.expiry));
+            }
+            if !model.included.insert(tx.id) {
+                return Err(format!("transaction {index} stands in the chain twice"));
+            }
+            if !tx.signers.iter().all(|s| model.may_sign(s)) {
+                return Err(format!("transaction {index} is signed by somebody without right"));
+            }
+            let expected = model.run(&tx, &self.who);
+            let success = record.receipt.outcome == Outcome::Success;
+            if expected.is_some() != success || (success && expected.as_ref() != Some(&record.output)) {
+                return Err(format!(
+                    "transaction {index} {:?}: expected {expected:?}, got {:?} {:?}",
+                    tx.ops, record.receipt.outcome, record.output
+                ));
+            }
+            if success && tx.ops.iter().any(super::model::Op::is_system) {
+                self.mark("system change");
+            }
+            if !success {
+                self.mark("failing transaction in a block");
+            }
+            self.positions.insert(tx.id, height);
+        }
+        Ok(())
+    }
+
     /// The second, plainer reading of the rules for blocks.
     fn check_block(
         &mut self,
@@ -214,41 +249,12 @@ impl Oracle {
         if header.receipts_root.0 != bytes::merkle_root(&receipts).0 {
             return wrong("its receipts root is wrong".into());
         }
-        let before = set.len();
-        for (index, (raw, record)) in body.iter().zip(&records).enumerate() {
-            let Some(tx) = self.known.get(raw).cloned() else {
-                return wrong(format!("transaction {index} was never signed by anyone"));
-            };
-            if height > tx.expiry || tx.expiry > height + self.window {
-                return wrong(format!("transaction {index} expires at {}", tx.expiry));
-            }
-            if !model.included.insert(tx.id) {
-                return wrong(format!("transaction {index} stands in the chain twice"));
-            }
-            if !tx.signers.iter().all(|s| model.may_sign(s)) {
-                return wrong(format!("transaction {index} is signed by somebody without right"));
-            }
-            let expected = model.run(&tx, &self.who);
-            let success = record.receipt.outcome == Outcome::Success;
-            if expected.is_some() != success || (success && expected.as_ref() != Some(&record.output)) {
-                return wrong(format!(
-                    "transaction {index} {:?}: expected {expected:?}, got {:?} {:?}",
-                    tx.ops, record.receipt.outcome, record.output
-                ));
-            }
-            if success && tx.ops.iter().any(super::model::Op::is_system) {
-                self.mark("system change");
-            }
-            if !success {
-                self.mark("failing transaction in a block");
-            }
-            self.positions.insert(tx.id, height);
-        }
+        self.check_transactions(&mut model, height, &body, &records).map_or_else(wrong, Ok)?;
         let next = model.validators(&self.who);
         if header.next_validators_hash.0 != bytes::set_hash(&next).0 {
             return wrong("the validators after it are not those that follow".into());
         }
-        if before != next.len() || set != next {
+        if set != next {
             self.mark("validators changed");
         }
         let hash = BlockHash(bytes::block_hash(&header).0);
@@ -343,15 +349,6 @@ impl Oracle {
             }
         }
         Ok(())
-    }
-
-    /// Everything counted, as text.
-    pub fn summary(&self) -> String {
-        let mut text = String::new();
-        for (rule, count) in &self.counts {
-            let _ = write!(text, "{rule} {count}, ");
-        }
-        text
     }
 }
 

@@ -55,7 +55,7 @@ pub struct NodePlan {
     pub power: u64,
     /// False for one that is registered during the run, if at all.
     pub founding: bool,
-    /// `honest`, or a kind of [`super::byzantine`].
+    /// `honest`, or one of the byzantine kinds.
     pub kind: String,
     /// How far its clock is off.
     pub skew_ms: i64,

@@ -1,4 +1,4 @@
-//! The one source of chance: ChaCha under the seed.
+//! The one source of chance: `ChaCha` under the seed.
 
 use rand::{RngCore, SeedableRng};
 use rand_chacha::ChaCha8Rng;

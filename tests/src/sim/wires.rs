@@ -25,7 +25,7 @@ impl World {
         // A twin is the original for some and the copy for the others; twins stay on their side.
         let is_original = |n: &super::node::Node| n.index == n.identity;
         let has_half = |x: &super::node::Node, y: &super::node::Node| {
-            let side = if y.plan.kind == "twin" { is_original(y) } else { y.identity % 2 == 0 };
+            let side = if y.plan.kind == "twin" { is_original(y) } else { y.identity.is_multiple_of(2) };
             x.plan.kind != "twin" || is_original(x) == side
         };
         x.identity != y.identity
@@ -109,10 +109,17 @@ impl World {
     fn look_at_sent(&mut self, from: usize, message: &Message) -> Checked {
         match message {
             Message::Consensus(message) | Message::Block { proposal: message, .. } => self.oracle.signed(from, message),
-            Message::BlockRequest { .. } => Ok(self.oracle.mark("block asked for")),
-            Message::RequestedBlock { .. } => Ok(self.oracle.mark("block given on request")),
+            Message::BlockRequest { .. } => {
+                self.oracle.mark("block asked for");
+                Ok(())
+            }
+            Message::RequestedBlock { .. } => {
+                self.oracle.mark("block given on request");
+                Ok(())
+            }
             Message::SyncResponse { blocks, .. } if !blocks.is_empty() => {
-                Ok(self.oracle.mark("blocks sent to one behind"))
+                self.oracle.mark("blocks sent to one behind");
+                Ok(())
             }
             _ => Ok(()),
         }
@@ -244,15 +251,16 @@ impl World {
         };
         let Some(status) = self.nodes[to].replica.as_ref().and_then(|r| r.status().consensus) else { return };
         let is_member = status.validators.iter().any(|v| v.node == signer);
-        // Proposals out of turn are dropped unseen; those of rounds to come may be.
+        // Proposals out of turn are dropped unseen; those of rounds to come may be, and repeated ones too.
         let ledger = self.nodes[to].replica.as_ref().map(vouch_replica::Replica::ledger);
         let is_due = |p: &vouch_consensus::SignedProposal| {
-            p.round <= status.round && ledger.is_some_and(|l| l.validators().proposer(p.height, p.round).key.node() == signer)
+            p.round <= status.round
+                && ledger.is_some_and(|l| l.validators().proposer(p.height, p.round).key.node() == signer)
         };
         if matches!(message, ConsensusMessage::Proposal(p) if !is_due(p)) {
             return;
         }
-// A round that is over is forgotten by the core, and one that is far away not yet looked at.
+        // A round that is over is forgotten by the core, and one that is far away not yet looked at.
         let is_far = message.round() < status.round || message.round().0 > status.round.0 + 1;
         if is_far
             || status.height != message.height()

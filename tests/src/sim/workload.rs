@@ -121,10 +121,11 @@ impl Workload {
     /// A change of the validator set after which the faulty ones are still few enough.
     fn system_change(&mut self, oracle: &mut Oracle, faulty: &dyn Fn(usize) -> bool) -> Option<Vec<u8>> {
         let height = oracle.height();
-        if let Some((id, expiry)) = self.pending {
-            if height < expiry && !oracle.positions.contains_key(&id) {
-                return None;
-            }
+        if let Some((id, expiry)) = self.pending
+            && height < expiry
+            && !oracle.positions.contains_key(&id)
+        {
+            return None;
         }
         let model = oracle.latest().clone();
         let index = self.rng.index(oracle.who.len());

@@ -7,7 +7,7 @@ use std::{
 
 use vouch_genesis::GenesisDocument;
 use vouch_ledger::{MempoolLimits, PooledTransaction, Runtime, Storage};
-use vouch_replica::{Effect, Input, Lane, Replica, ReplicaConfig, ReplicaError, Timer};
+use vouch_replica::{Effect, Input, Lane, Message, Replica, ReplicaConfig, ReplicaError, Timer};
 use vouch_types::UnverifiedTransaction;
 
 use super::{
@@ -158,10 +158,6 @@ impl World {
 
     pub fn note(&mut self, text: impl FnOnce() -> String) {
         if self.keeps_events {
-            if std::env::var_os("SIM_TRACE").is_some() {
-                eprintln!("{:>6} ms  {}", self.now_ms, text());
-                return;
-            }
             if self.recent.len() == RECENT {
                 self.recent.pop_front();
             }
@@ -291,10 +287,16 @@ impl World {
         if self.mutant == Some(Mutant::FastClock) {
             now.wall.0 += 3_600_000;
         }
+        let serves = node.disk.reads_fail() && is_for_a_snapshot(&input);
         let Some(replica) = &mut node.replica else { return Ok(()) };
         let result = replica.step(now, input);
         let struck = self.nodes[index].disk.fault_struck();
         match result {
+            // Whoever asks for a snapshot is told that there is none; the next own read stops the node.
+            Ok(_) if struck && serves => {
+                self.nodes[index].disk.repair();
+                Ok(())
+            }
             Ok(_) if struck && honest => {
                 broken("stops on a failing disk", format!("node {index} went on after its disk had failed"))
             }
@@ -394,7 +396,10 @@ impl World {
                 self.nodes[index].allowed = registry.active_nodes().map(|n| n.network_key).collect();
                 self.reconcile_links(index)
             }
-            Effect::Expired(_) => Ok(self.oracle.mark("waiting transaction expired")),
+            Effect::Expired(_) => {
+                self.oracle.mark("waiting transaction expired");
+                Ok(())
+            }
             Effect::PeerFault { peer, code } => self.blamed(index, &peer, code),
         }
     }
@@ -581,6 +586,15 @@ impl World {
         self.target = Some(self.oracle.height() + self.plan.heights_after);
         Ok(())
     }
+}
+
+/// Requests that are answered from a held snapshot.
+fn is_for_a_snapshot(input: &Input) -> bool {
+    let Input::MessageReceived { lane, bytes, .. } = input else { return false };
+    matches!(
+        Message::from_bytes(bytes, *lane),
+        Ok(Message::SnapshotRequest | Message::PieceRequest { .. } | Message::HistoryRequest { .. })
+    )
 }
 
 /// What a planted bug changes of the plan itself.

@@ -11,7 +11,7 @@ impl Adversary for WithheldBlock {
         let is_own = scene.own_proposal(&message).is_some();
         match message {
             Message::Block { proposal, block } if is_own => {
-                if Some(&to) == scene.peers.first() && scene.replica.ledger().next_height().0 % 2 == 0 {
+                if Some(&to) == scene.peers.first() && scene.replica.ledger().next_height().0.is_multiple_of(2) {
                     vec![Message::Block { proposal, block }.into()]
                 } else {
                     vec![Message::Consensus(proposal).into()]
