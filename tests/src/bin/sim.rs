@@ -1,4 +1,5 @@
 //! The simulator: `sim --seeds 200`, `sim --seed 7`, `sim --mutants`. See `docs/testing.md`.
+#![forbid(unsafe_code)]
 
 use std::{
     collections::BTreeMap,
