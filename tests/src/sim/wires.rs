@@ -255,6 +255,7 @@ impl World {
         let ledger = self.nodes[to].replica.as_ref().map(vouch_replica::Replica::ledger);
         let is_due = |p: &vouch_consensus::SignedProposal| {
             p.round <= status.round
+                && p.valid_round.is_none()
                 && ledger.is_some_and(|l| l.validators().proposer(p.height, p.round).key.node() == signer)
         };
         if matches!(message, ConsensusMessage::Proposal(p) if !is_due(p)) {
