@@ -302,7 +302,7 @@ impl Report {
             "commit": variable("VOUCH_COMMIT", "git", &["rev-parse", "--short=12", "HEAD"]).context("no commit")?,
             "date": today(),
             "machine": variable("VOUCH_MACHINE", "true", &[]).filter(|m| !m.is_empty()).unwrap_or(format!("{cores} cores")),
-            "beside": variable("VOUCH_BESIDE", "true", &[]).filter(|m| !m.is_empty()).unwrap_or("nothing".to_owned()),
+            "beside": variable("VOUCH_BESIDE", "true", &[]).filter(|m| !m.is_empty()).unwrap_or("not recorded".to_owned()),
             "figures": figures,
             "bars": { "seeds_failed": { "max": 0 } },
         });

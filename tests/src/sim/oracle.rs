@@ -57,6 +57,8 @@ pub struct Oracle {
     pub marks: BTreeMap<&'static str, u64>,
     pub positions: BTreeMap<TxId, u64>,
     signed: BTreeMap<Place, Hash32>,
+    /// Precommits that verified, in one node's certificate or another's.
+    verified: BTreeSet<([u8; 32], Hash32, vouch_types::Signature)>,
     /// What each node saw: node, its life, place to statements.
     seen: BTreeMap<(usize, u64), BTreeMap<Place, BTreeSet<Hash32>>>,
     acks: BTreeMap<TxId, (u64, Vec<(usize, u64)>)>,
@@ -76,6 +78,7 @@ impl Oracle {
             marks: BTreeMap::new(),
             positions: BTreeMap::new(),
             signed: BTreeMap::new(),
+            verified: BTreeSet::new(),
             seen: BTreeMap::new(),
             acks: BTreeMap::new(),
         }
@@ -150,8 +153,14 @@ impl Oracle {
             let Some((key, weight)) = set.get(usize::from(entry.validator)) else {
                 return broken("certificate", format!("node {node}, height {height}: a signer who is no validator"));
             };
-            let good = ed25519_dalek::VerifyingKey::from_bytes(&key.bytes)
-                .is_ok_and(|k| k.verify(&digest.0, &ed25519_dalek::Signature::from_bytes(&entry.signature.0)).is_ok());
+            let statement = (key.bytes, digest, entry.signature);
+            let good = self.verified.contains(&statement)
+                || ed25519_dalek::VerifyingKey::from_bytes(&key.bytes).is_ok_and(|k| {
+                    k.verify(&digest.0, &ed25519_dalek::Signature::from_bytes(&entry.signature.0)).is_ok()
+                });
+            if good {
+                self.verified.insert(statement);
+            }
             if good && signers.insert(entry.validator) {
                 power += weight;
             }

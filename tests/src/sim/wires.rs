@@ -146,9 +146,9 @@ impl World {
         let node = &mut self.nodes[index];
         let mut adversary = node.adversary.take()?;
         let peers: Vec<usize> = node.links.keys().copied().collect();
-        let secret = node.secret();
+        let (secret, me) = (node.secret(), self.oracle.who[node.identity].consensus.node());
         let result = node.replica.as_ref().map(|replica| {
-            let mut scene = Scene { rng: &mut self.rng, secret: &secret, replica, peers: &peers };
+            let mut scene = Scene { rng: &mut self.rng, me, secret: &secret, replica, peers: &peers };
             act(adversary.as_mut(), &mut scene)
         });
         self.nodes[index].adversary = Some(adversary);
@@ -214,7 +214,7 @@ impl World {
         if self.nodes[to].plan.kind != "twin"
             && let Message::Consensus(inner) | Message::Block { proposal: inner, .. } = message
         {
-            let me = self.nodes[to].secret().public().node();
+            let me = self.oracle.who[self.nodes[to].identity].consensus.node();
             let is_mine = match inner {
                 ConsensusMessage::Vote(v) => v.validator == me,
                 ConsensusMessage::Proposal(p) => p.proposer == me,
@@ -238,11 +238,12 @@ impl World {
     fn look_at_received(&mut self, to: usize, message: &Message) {
         let (Message::Consensus(message) | Message::Block { proposal: message, .. }) = message else { return };
         let Some(signer) = message.signer() else { return };
-        let Some(liar) = self.nodes.iter().find(|n| n.adversary.is_some() && n.secret().public().node() == signer)
+        let Some(liar) =
+            self.nodes.iter().find(|n| n.adversary.is_some() && self.oracle.who[n.identity].consensus.node() == signer)
         else {
             return;
         };
-        let key = liar.secret().public();
+        let key = self.oracle.who[liar.identity].consensus;
         let chain = self.oracle.chain_id;
         let (digest, signature) = match message {
             ConsensusMessage::Vote(v) => (v.statement(chain).digest(), v.signature),

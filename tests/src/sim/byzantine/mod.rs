@@ -46,6 +46,7 @@ pub const KINDS: &[&str] = &[
 /// What a liar sees of the world.
 pub struct Scene<'a> {
     pub rng: &'a mut Rng,
+    pub me: NodeId,
     pub secret: &'a SecretKey,
     pub replica: &'a Replica,
     /// Connected nodes.
@@ -119,8 +120,8 @@ pub fn named(kind: &str) -> Option<Box<dyn Adversary>> {
 }
 
 impl Scene<'_> {
-    pub fn me(&self) -> NodeId {
-        self.secret.public().node()
+    pub const fn me(&self) -> NodeId {
+        self.me
     }
 
     /// A vote of its own in a message.
