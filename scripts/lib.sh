@@ -47,8 +47,10 @@ use_libclang() {
 
 has_libclang() {
   [ -n "${LIBCLANG_PATH:-}" ] && return 0
-  compgen -G '/usr/lib/llvm-*/lib/libclang*.so*' >/dev/null && return 0
-  ldconfig -p 2>/dev/null | grep -q 'libclang[-.0-9]*\.so'
+  # libclang-cpp, which other packages bring along, is another library and does not serve.
+  compgen -G '/usr/lib/llvm-*/lib/libclang.so*' >/dev/null && return 0
+  compgen -G '/usr/lib/llvm-*/lib/libclang-[0-9]*.so*' >/dev/null && return 0
+  ldconfig -p 2>/dev/null | grep -qE 'libclang(-[0-9.]+)?\.so'
 }
 
 # Places that tests and programs read from the environment.
