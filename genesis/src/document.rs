@@ -69,9 +69,9 @@ pub(crate) fn is_name(text: &str) -> bool {
 pub enum Role {
     /// Runs a business platform that others work on.
     Platform,
-    /// Serves people: a hospital, a school, a bank.
+    /// Manages and serves gig workers: checks identities, settles incomes, files taxes (G 3.4).
     Institution,
-    /// A company that takes part in its own name.
+    /// A company that takes part in its own name, mostly as the one that receives a service.
     Enterprise,
     /// Watches over the others.
     Regulator,
