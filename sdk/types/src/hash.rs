@@ -104,4 +104,8 @@ hash_names! {
     StateRoot,
     /// A validator set.
     ValidatorsHash,
+    /// A person as one institution knows them: 32 random bytes, never derived from anything about the person.
+    SubjectId,
+    /// Root of a document version's commitment (GLC1, SHA-256).
+    DocumentRoot,
 }

@@ -15,6 +15,7 @@ pub mod api;
 pub mod block;
 pub mod certificate;
 pub mod codec;
+pub mod document;
 pub mod hash;
 pub mod hex_serde;
 pub mod keys;
@@ -22,6 +23,7 @@ pub mod light;
 pub mod merkle;
 pub mod numbers;
 pub mod receipt;
+pub mod relation;
 pub mod state;
 pub mod transaction;
 pub mod validators;
@@ -31,9 +33,10 @@ pub use abi::{Abi, AbiError, ValueError};
 pub use block::{Block, GenesisHeader, Header};
 pub use certificate::{CertificateError, CommitCertificate, CommitSignature};
 pub use codec::{CodecError, decode, encode};
+pub use document::{Category, Document, DocumentId, FieldSet, Party};
 pub use hash::{
-    AccountId, BlockHash, ChainId, CodeHash, EventsRoot, Hash32, NodeId, OutputHash, ReceiptsRoot, StateRoot,
-    TransactionsRoot, TxId, ValidatorsHash,
+    AccountId, BlockHash, ChainId, CodeHash, DocumentRoot, EventsRoot, Hash32, NodeId, OutputHash, ReceiptsRoot,
+    StateRoot, SubjectId, TransactionsRoot, TxId, ValidatorsHash,
 };
 pub use keys::{Algorithm, PublicKey, SecretKey, Signature, SignatureError};
 pub use light::{FinalityProof, LightClient, ProofBundle, ProofError, VerifiedClaim};
