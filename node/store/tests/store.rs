@@ -306,17 +306,13 @@ fn a_hole_between_two_logs_is_an_error() {
     write(Table::Headers, 0, 10, 300);
     write(Table::Bodies, 0, 60, 100_000);
     write(Table::Headers, 10, 20, 300);
+    // Closing waits for flushes under way, which would remove files beneath us, and leaves the logs as they are.
+    drop(store);
     let logs = files(directory.path(), "log");
     assert!(logs.len() > 1, "{logs:?}");
-    let copy = TempDir::new().unwrap();
-    for entry in std::fs::read_dir(directory.path()).unwrap() {
-        let entry = entry.unwrap();
-        std::fs::copy(entry.path(), copy.path().join(entry.file_name())).unwrap();
-    }
-    let first = copy.path().join(logs[0].file_name().unwrap());
-    let size = first.metadata().unwrap().len();
-    std::fs::OpenOptions::new().write(true).open(&first).unwrap().set_len(size - 3000).unwrap();
-    let opened = RocksStore::open(copy.path(), SMALL);
+    let size = logs[0].metadata().unwrap().len();
+    std::fs::OpenOptions::new().write(true).open(&logs[0]).unwrap().set_len(size - 3000).unwrap();
+    let opened = RocksStore::open(directory.path(), SMALL);
     assert!(matches!(opened, Err(StoreError::Damaged { .. })), "{opened:?}");
 }
 
