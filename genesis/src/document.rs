@@ -96,6 +96,55 @@ impl core::fmt::Display for Role {
     }
 }
 
+/// What an account may do for its member, in ascending order of its text. Administrators' keys are apart from these.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, SchemaRead, SchemaWrite)]
+#[serde(rename_all = "lowercase")]
+pub enum AccountRole {
+    /// Signs, accepts and rejects for the member.
+    Approver,
+    /// Reads the audit of accesses.
+    Auditor,
+    /// Operates the member's nodes.
+    Operator,
+    /// Reads private fields.
+    Reader,
+    /// Is a node's own account: confirms possession and erasure, anchors audits.
+    Service,
+    /// Submits documents.
+    Submitter,
+}
+
+impl AccountRole {
+    /// Every role, ascending.
+    pub const ALL: [Self; 6] =
+        [Self::Approver, Self::Auditor, Self::Operator, Self::Reader, Self::Service, Self::Submitter];
+
+    /// The text used in JSON and towards contracts.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Approver => "approver",
+            Self::Auditor => "auditor",
+            Self::Operator => "operator",
+            Self::Reader => "reader",
+            Self::Service => "service",
+            Self::Submitter => "submitter",
+        }
+    }
+
+    /// The role of a text.
+    #[must_use]
+    pub fn from_text(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|role| role.as_str() == text)
+    }
+}
+
+impl core::fmt::Display for AccountRole {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
 /// Who speaks for a member: any `threshold` of `keys`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite)]
 #[serde(deny_unknown_fields)]
@@ -130,6 +179,9 @@ pub struct AccountEntry {
     pub name: String,
     /// Its key.
     pub key: PublicKey,
+    /// What it may do for its member, ascending; none for a key that only signs transactions of other contracts.
+    #[serde(default)]
+    pub roles: Vec<AccountRole>,
 }
 
 /// A founding member.
@@ -200,6 +252,9 @@ impl GenesisDocument {
             member.admin.keys.sort_unstable();
             member.nodes.sort_by(|a, b| a.name.cmp(&b.name));
             member.accounts.sort_by(|a, b| a.name.cmp(&b.name));
+            for account in &mut member.accounts {
+                account.roles.sort_unstable();
+            }
         }
         self.members.sort_by(|a, b| a.name.cmp(&b.name));
         self.contracts.sort_by(|a, b| a.name.cmp(&b.name));

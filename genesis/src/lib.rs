@@ -17,7 +17,7 @@ pub mod params;
 mod validate;
 
 pub use document::{
-    AccountEntry, AdminPolicy, CONTRACT_CODE_BYTES_MAX, CONTRACTS_MAX, DOCUMENT_BYTES_MAX, FORMAT_VERSION,
+    AccountEntry, AccountRole, AdminPolicy, CONTRACT_CODE_BYTES_MAX, CONTRACTS_MAX, DOCUMENT_BYTES_MAX, FORMAT_VERSION,
     GenesisContract, GenesisDocument, MEMBER_ENTRIES_MAX, MEMBERS_MAX, Member, MemberName, NodeEntry, Role,
     TITLE_BYTES_MAX,
 };

@@ -54,6 +54,10 @@ impl GenesisDocument {
             ordered(member.admin.keys.is_sorted(), &|| format!("members[{i}].admin.keys"))?;
             ordered(member.nodes.is_sorted_by_key(|n| &n.name), &|| format!("members[{i}].nodes"))?;
             ordered(member.accounts.is_sorted_by_key(|a| &a.name), &|| format!("members[{i}].accounts"))?;
+            for (j, account) in member.accounts.iter().enumerate() {
+                let roles = account.roles.is_sorted_by(|a, b| a < b);
+                ordered(roles, &|| format!("members[{i}].accounts[{j}].roles"))?;
+            }
         }
         Ok(())
     }

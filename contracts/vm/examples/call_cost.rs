@@ -47,6 +47,14 @@ impl Host for MemoryState {
     fn membership(&mut self, _: &AccountId) -> Result<Option<(String, String)>, HostError> {
         Ok(None)
     }
+
+    fn member(&mut self, _: &str) -> Result<Option<(String, bool)>, HostError> {
+        Ok(None)
+    }
+
+    fn account_roles(&mut self, _: &AccountId) -> Result<Vec<String>, HostError> {
+        Ok(Vec::new())
+    }
 }
 
 const TEXT: &str = r#"(module

@@ -97,6 +97,16 @@ pub trait Host {
     /// # Errors
     /// [`HostError`].
     fn membership(&mut self, account: &AccountId) -> Result<Option<(String, String)>, HostError>;
+    /// Role and standing (whether it is active) of a member; `None` when there is none of this name.
+    ///
+    /// # Errors
+    /// [`HostError`].
+    fn member(&mut self, name: &str) -> Result<Option<(String, bool)>, HostError>;
+    /// What an account may do for its member, ascending; empty for one that is unknown or suspended.
+    ///
+    /// # Errors
+    /// [`HostError`].
+    fn account_roles(&mut self, account: &AccountId) -> Result<Vec<String>, HostError>;
     /// Whether a signature over `message` verifies, by the chain's one rule.
     fn verify(&mut self, key: &PublicKey, message: &[u8], signature: &[u8; 64]) -> bool {
         key.verify(message, &vouch_types::Signature(*signature)).is_ok()

@@ -42,6 +42,8 @@ pub(crate) const SIGNATURES: &[Signature] = &[
     signature("event", &[I32, I32, I32, I32], &[]),
     signature("call", &[I32, I32, I32, I32, I32, I32, I64, I32, I32], &[I64]),
     signature("membership", &[I32, I32, I32], &[I64]),
+    signature("member", &[I32, I32, I32, I32], &[I64]),
+    signature("account_roles", &[I32, I32, I32], &[I64]),
     signature("hash", &[I32, I32, I32, I32, I32], &[]),
     signature("verify", &[I32, I32, I32, I32], &[I32]),
     signature("pending", &[I32], &[]),
@@ -109,6 +111,12 @@ pub(crate) fn linker<H: Host + 'static>(engine: &wasmtime::Engine) -> wasmtime::
     )?;
     l.func_wrap(m, "membership", |mut c: Guest<'_, H>, p: u32, b: u32, k: u32| {
         stop(membership(Running(&mut c), span(p, ACCOUNT_BYTES), span(b, k)))
+    })?;
+    l.func_wrap(m, "member", |mut c: Guest<'_, H>, p: u32, n: u32, b: u32, k: u32| {
+        stop(member(Running(&mut c), span(p, n), span(b, k)))
+    })?;
+    l.func_wrap(m, "account_roles", |mut c: Guest<'_, H>, p: u32, b: u32, k: u32| {
+        stop(account_roles(Running(&mut c), span(p, ACCOUNT_BYTES), span(b, k)))
     })?;
     l.func_wrap(m, "hash", |mut c: Guest<'_, H>, p: u32, n: u32, q: u32, o: u32, out: u32| {
         stop(hash(Running(&mut c), span(p, n), span(q, o), out))
@@ -281,6 +289,23 @@ fn membership<H: Host>(mut run: Running<'_, '_, H>, account: Span, buffer: Span)
         None => Ok(ABSENT),
         Some((member, role)) => run.answer(wire::membership(&member, &role), buffer),
     }
+}
+
+fn member<H: Host>(mut run: Running<'_, '_, H>, name: Span, buffer: Span) -> Result<i64, Stop> {
+    run.charge(price::MEMBER, price::BYTE, name.len as usize)?;
+    let (memory, state) = run.split()?;
+    match state.host.member(name.text(memory)?)? {
+        None => Ok(ABSENT),
+        Some((role, active)) => run.answer(wire::member(&role, active), buffer),
+    }
+}
+
+fn account_roles<H: Host>(mut run: Running<'_, '_, H>, account: Span, buffer: Span) -> Result<i64, Stop> {
+    run.charge(price::ACCOUNT_ROLES, 0, 0)?;
+    let (memory, state) = run.split()?;
+    let account: [u8; 32] = array(account.bytes(memory)?)?;
+    let roles = state.host.account_roles(&AccountId(account))?;
+    run.answer(wire::texts(&roles), buffer)
 }
 
 fn hash<H>(mut run: Running<'_, '_, H>, tag: Span, data: Span, out: u32) -> Result<(), Stop> {

@@ -120,6 +120,10 @@ pub mod price {
     pub const CALL: u64 = 5_000;
     /// `membership`.
     pub const MEMBERSHIP: u64 = 4_000;
+    /// `member`.
+    pub const MEMBER: u64 = 4_000;
+    /// `account_roles`.
+    pub const ACCOUNT_ROLES: u64 = 4_000;
     /// `hash`.
     pub const HASH: u64 = 200;
     /// `verify`.

@@ -78,6 +78,24 @@ pub(crate) fn membership(member: &str, role: &str) -> Vec<u8> {
     out
 }
 
+/// Role and standing of a member.
+pub(crate) fn member(role: &str, active: bool) -> Vec<u8> {
+    let mut out = Vec::with_capacity(9 + role.len());
+    bytes(&mut out, role.as_bytes());
+    out.push(u8::from(active));
+    out
+}
+
+/// A list of texts.
+pub(crate) fn texts(texts: &[String]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(8 + texts.iter().map(|t| 8 + t.len()).sum::<usize>());
+    length(&mut out, texts.len());
+    for text in texts {
+        bytes(&mut out, text.as_bytes());
+    }
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use vouch_types::{AccountId, ContractName, Height, TimestampMs, encode};
@@ -108,6 +126,9 @@ mod tests {
         for sample in [Ok(vec![1u8, 2]), Err(("code".to_owned(), "text".to_owned()))] {
             assert_eq!(outcome(&sample), encode(&sample));
         }
+        assert_eq!(member("platform", true), encode(&("platform".to_owned(), true)));
+        let roles = vec!["reader".to_owned(), "submitter".to_owned()];
+        assert_eq!(texts(&roles), encode(&roles));
         assert_eq!(membership("hub", "platform"), encode(&("hub".to_owned(), "platform".to_owned())));
     }
 }

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 use vouch_genesis::{
-    AccountEntry, AdminPolicy, ChainParams, FORMAT_VERSION, GenesisContract, GenesisDocument, Member, MemberName,
-    NodeEntry, Role,
+    AccountEntry, AccountRole, AdminPolicy, ChainParams, FORMAT_VERSION, GenesisContract, GenesisDocument, Member,
+    MemberName, NodeEntry, Role,
 };
 use vouch_types::{ContractName, Power, PublicKey, SecretKey, TimestampMs};
 
@@ -28,7 +28,11 @@ fn member(name: &str, role: Role, first_key: u8) -> Member {
             address: "127.0.0.1:26656".into(),
             power: Power(1),
         }],
-        accounts: vec![AccountEntry { name: format!("{name}-operator"), key: key(first_key + 5) }],
+        accounts: vec![AccountEntry {
+            name: format!("{name}-operator"),
+            key: key(first_key + 5),
+            roles: vec![AccountRole::Operator, AccountRole::Reader],
+        }],
     }
 }
 
@@ -84,7 +88,7 @@ fn order_in_the_text_does_not_change_the_chain() {
 #[test]
 fn every_part_of_the_content_changes_the_chain() {
     type Change = fn(&mut GenesisDocument);
-    let changes: [Change; 12] = [
+    let changes: [Change; 13] = [
         |_| (),
         |d| d.chain_name.push('!'),
         |d| d.time.0 += 1,
@@ -96,6 +100,7 @@ fn every_part_of_the_content_changes_the_chain() {
         |d| d.members[1].nodes[0].power = Power(2),
         |d| d.members[2].nodes[0].address = "node.example:1".into(),
         |d| d.members[3].accounts.clear(),
+        |d| d.members[3].accounts[0].roles.truncate(1),
         |d| d.contracts[0].code.push(0),
     ];
     let ids: BTreeSet<_> = changes
@@ -162,6 +167,10 @@ fn each_fault_has_its_code_and_names_its_place() {
     });
     refused("genesis.power", "members", |d| d.members[0].nodes[0].power = Power(1 << 50));
     refused("genesis.order", "members[0].admin.keys", |d| d.members[0].admin.keys.reverse());
+    refused("genesis.order", "members[2].accounts[0].roles", |d| d.members[2].accounts[0].roles.reverse());
+    refused("genesis.order", "members[2].accounts[0].roles", |d| {
+        d.members[2].accounts[0].roles = vec![AccountRole::Reader; 2];
+    });
 }
 
 #[test]
@@ -213,6 +222,7 @@ fn text_refused(path: &str, from: &str, to: &str) {
 #[test]
 fn faults_in_the_text_name_their_path() {
     text_refused("members[0].role", "\"institution\"", "\"bank\"");
+    text_refused("members[0].accounts[0].roles[1]", "\"reader\"", "\"root\"");
     text_refused("members[0].admin.threshold", "\"threshold\": 2", "\"threshold\": -2");
     text_refused("members[0].nodes[0].power", "\"power\": 1", "\"power\": 1.5");
     text_refused("members[0].admin.keys[0]", "\"ed25519:", "\"ed25519:0");
@@ -233,6 +243,18 @@ fn a_short_text_takes_the_defaults() {
     let mut value: serde_json::Value = serde_json::from_str(&text).unwrap();
     value.as_object_mut().unwrap().remove("params");
     assert_eq!(GenesisDocument::from_json(&value.to_string()).unwrap(), four_members());
+}
+
+#[test]
+fn roles_of_accounts_ascend_with_their_texts() {
+    let texts = AccountRole::ALL.map(AccountRole::as_str);
+    assert!(texts.is_sorted());
+    assert!(AccountRole::ALL.is_sorted());
+    for role in AccountRole::ALL {
+        assert_eq!(serde_json::to_value(role).unwrap(), role.as_str());
+        assert_eq!(AccountRole::from_text(role.as_str()), Some(role));
+    }
+    assert_eq!(AccountRole::from_text("admin"), None);
 }
 
 proptest! {

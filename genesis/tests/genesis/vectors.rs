@@ -16,7 +16,7 @@ fn sample() -> Value {
                 "name": format!("{name}-1"), "consensus_key": key(n + 3), "network_key": key(n + 4),
                 "address": format!("{name}.example:26656"), "power": 1,
             }],
-            "accounts": [{"name": format!("{name}-operator"), "key": key(n + 5)}],
+            "accounts": [{"name": format!("{name}-operator"), "key": key(n + 5), "roles": ["reader", "operator"]}],
         })
     };
     json!({

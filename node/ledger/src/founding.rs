@@ -66,6 +66,7 @@ fn records(member: &vouch_genesis::Member) -> Vec<Record> {
             member: name.clone(),
             name: account.name.clone(),
             key: account.key,
+            roles: account.roles.clone(),
             active: true,
         })
     }));

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use vouch_genesis::{ChainParams, MemberName, Role};
+use vouch_genesis::{AccountRole, ChainParams, MemberName, Role};
 use vouch_types::{
     AccountId, CodeHash, ContractName, Event, Hash32, NodeId, Power, PublicKey, codec::Format, decode, encode,
     hash::domain_hash,
@@ -56,6 +56,17 @@ pub struct RegisterAccount {
     pub name: String,
     /// The key.
     pub key: PublicKey,
+    /// What it may do for the member, ascending: `approver`, `auditor`, `operator`, `reader`, `service`, `submitter`.
+    pub roles: Vec<String>,
+}
+
+/// Changes what an account may do for its member.
+#[derive(Debug, SchemaRead, SchemaWrite)]
+pub struct SetAccountRoles {
+    /// The account.
+    pub account: AccountId,
+    /// Its roles from now on, ascending.
+    pub roles: Vec<String>,
 }
 
 /// Suspends or resumes an account.
@@ -172,6 +183,7 @@ fn dispatch(session: &mut Session, method: &str, arguments: &[u8]) -> Result<(),
         "deploy_contract" => deploy_contract(session, &parse(arguments)?),
         "freeze_contract" => freeze_contract(session, parse(arguments)?),
         "register_account" => register_account(session, parse(arguments)?),
+        "set_account_roles" => set_account_roles(session, &parse(arguments)?),
         "set_account_active" => set_account_active(session, &parse(arguments)?),
         "register_member" => register_member(session, parse(arguments)?),
         "set_member_active" => set_member_active(session, &parse(arguments)?),
@@ -312,17 +324,40 @@ fn register_account(session: &mut Session, request: RegisterAccount) -> Result<(
     member_consents(session, &request.member)?;
     bounded("name", &request.name, NAME_BYTES_MAX)?;
     usable_key(&session.registry, &request.key)?;
-    let RegisterAccount { member, name, key } = request;
+    let roles = account_roles(&request.roles)?;
+    let RegisterAccount { member, name, key, .. } = request;
     announce(session, "AccountRegistered", encode(&(member.clone(), key.account())))?;
-    store(session, Record::Account(AccountRecord { member, name, key, active: true }));
+    store(session, Record::Account(AccountRecord { member, name, key, roles, active: true }));
     Ok(())
 }
 
+fn account_roles(texts: &[String]) -> Result<Vec<AccountRole>, Refusal> {
+    let known: Option<Vec<_>> = texts.iter().map(|text| AccountRole::from_text(text)).collect();
+    let known = known.ok_or_else(|| {
+        refuse("system.role", "a role of an account is approver, auditor, operator, reader, service or submitter")
+    })?;
+    if known.is_sorted_by(|a, b| a < b) {
+        Ok(known)
+    } else {
+        Err(refuse("system.role", "the roles of an account ascend and none stands twice"))
+    }
+}
+
+fn known_account(registry: &Registry, account: &AccountId) -> Result<AccountRecord, Refusal> {
+    let known = registry.accounts.get(account).map(|a| a.as_ref().clone());
+    known.ok_or_else(|| refuse("system.unknown_account", format!("there is no account {account}")))
+}
+
+fn set_account_roles(session: &mut Session, request: &SetAccountRoles) -> Result<(), Refusal> {
+    let mut record = known_account(&session.registry, &request.account)?;
+    member_consents(session, &record.member)?;
+    record.roles = account_roles(&request.roles)?;
+    store(session, Record::Account(record));
+    announce(session, "AccountRoles", encode(&(request.account, request.roles.clone())))
+}
+
 fn set_account_active(session: &mut Session, request: &SetAccountActive) -> Result<(), Refusal> {
-    let known = session.registry.accounts.get(&request.account);
-    let mut record = known
-        .map(|a| a.as_ref().clone())
-        .ok_or_else(|| refuse("system.unknown_account", format!("there is no account {}", request.account)))?;
+    let mut record = known_account(&session.registry, &request.account)?;
     member_consents(session, &record.member)?;
     record.active = request.active;
     store(session, Record::Account(record));

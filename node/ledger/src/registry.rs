@@ -6,7 +6,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use vouch_genesis::{ChainParams, Role};
+use vouch_genesis::{AccountRole, ChainParams, Role};
 use vouch_types::{
     AccountId, CodeHash, ContractName, Height, NodeId, Power, PublicKey, Validator, ValidatorSet, ValidatorSetError,
     decode, encode,
@@ -50,6 +50,8 @@ pub struct AccountRecord {
     pub name: String,
     /// The key.
     pub key: PublicKey,
+    /// What it may do for its member, ascending.
+    pub roles: Vec<AccountRole>,
     /// False while suspended.
     pub active: bool,
 }
@@ -205,6 +207,14 @@ impl Registry {
             None => self.admins.get(account)?,
         };
         self.members.get(name).filter(|m| m.active)
+    }
+
+    /// What an account may do for its member: nothing while it or its member is suspended, nor as an administrator.
+    #[must_use]
+    pub fn roles_of(&self, account: &AccountId) -> &[AccountRole] {
+        let record = self.accounts.get(account).filter(|a| a.active);
+        let record = record.filter(|a| self.members.get(&a.member).is_some_and(|m| m.active));
+        record.map_or(&[], |a| &a.roles)
     }
 
     /// Whether `signers` satisfy a member's admin policy.

@@ -354,6 +354,14 @@ impl Host for Frame {
         let member = self.session()?.registry.member_of(account).map(|m| (m.name.clone(), m.role.as_str().to_owned()));
         Ok(member)
     }
+
+    fn member(&mut self, name: &str) -> Result<Option<(String, bool)>, HostError> {
+        Ok(self.session()?.registry.members.get(name).map(|m| (m.role.as_str().to_owned(), m.active)))
+    }
+
+    fn account_roles(&mut self, account: &AccountId) -> Result<Vec<String>, HostError> {
+        Ok(self.session()?.registry.roles_of(account).iter().map(|role| role.as_str().to_owned()).collect())
+    }
 }
 
 /// The first key after all that begin with `prefix`.

@@ -17,7 +17,8 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 use serde::{Deserialize, Serialize};
 use vouch_genesis::{
-    AccountEntry, AdminPolicy, ChainParams, GenesisContract, GenesisDocument, Member, MemberName, NodeEntry, Role,
+    AccountEntry, AccountRole, AdminPolicy, ChainParams, GenesisContract, GenesisDocument, Member, MemberName,
+    NodeEntry, Role,
 };
 use vouch_sdk::keystore;
 use vouch_types::{ChainId, ContractName, Power, PublicKey};
@@ -162,7 +163,8 @@ fn member(folder: &Path, wish: &Wish, index: u16, plan: &mut Plan) -> Result<(Me
     for number in (0..wish.accounts).filter(|n| n % wish.members == index) {
         let account = format!("{name}.account-{number:02}");
         let path = PathBuf::from("accounts").join(format!("{account}.key"));
-        accounts.push(AccountEntry { name: account, key: new_key(&folder.join(&path))? });
+        let roles = vec![AccountRole::Approver, AccountRole::Auditor, AccountRole::Reader, AccountRole::Submitter];
+        accounts.push(AccountEntry { name: account, key: new_key(&folder.join(&path))?, roles });
         plan.accounts.push(path);
     }
     let node_name = format!("{name}.node");

@@ -105,6 +105,35 @@ pub fn membership(account: &Account) -> Option<Member> {
     Some(Member { name, role })
 }
 
+/// What a member is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MemberInfo {
+    /// Its role, for example `platform` or `regulator`.
+    pub role: String,
+    /// False while it is suspended.
+    pub active: bool,
+}
+
+/// Role and standing of a member; `None` when there is none of this name.
+#[must_use]
+pub fn member(name: &str) -> Option<MemberInfo> {
+    let (role, active) = decode(&sys::member(name)?).ok()?;
+    Some(MemberInfo { role, active })
+}
+
+/// What an account may do for its member, ascending, for example `reader` and `submitter`. Empty for an account that is
+/// unknown or suspended, whose member is suspended, and for an administrator's key.
+///
+/// # Panics
+/// When the host answers in another layout, which it does not.
+#[must_use]
+pub fn account_roles(account: &Account) -> Vec<String> {
+    match decode(&sys::account_roles(account)) {
+        Ok(roles) => roles,
+        Err(_) => panic!("account_roles"),
+    }
+}
+
 /// BLAKE3 of `tag`, a zero byte and `data`: the chain's own hash. The tag has 1 to 64 ASCII bytes.
 #[must_use]
 pub fn hash(tag: &str, data: &[u8]) -> Hash {

@@ -40,8 +40,14 @@ pub struct Kit<C> {
     pub height: u64,
     /// Time of the next call.
     pub time_ms: u64,
+    /// The contract that makes the next call; `system` for one that the members decided.
+    pub calling_contract: Option<String>,
     /// Member and role of accounts.
     pub members: BTreeMap<Account, (String, String)>,
+    /// Role and standing of members, by name.
+    pub standings: BTreeMap<String, (String, bool)>,
+    /// What accounts may do for their members, ascending.
+    pub roles: BTreeMap<Account, Vec<String>>,
     /// The contract's state.
     pub state: BTreeMap<Vec<u8>, Vec<u8>>,
     /// Answers calls to other contracts.
@@ -56,10 +62,20 @@ pub struct Kit<C> {
 struct Running {
     state: BTreeMap<Vec<u8>, Vec<u8>>,
     members: BTreeMap<Account, (String, String)>,
+    standings: BTreeMap<String, (String, bool)>,
+    roles: BTreeMap<Account, Vec<String>>,
     events: Vec<(String, Vec<u8>)>,
     host_calls: HostCalls,
     read_only: bool,
     other: Other,
+}
+
+impl Running {
+    /// Member and role of an account, unless its member is suspended.
+    fn member_of(&self, account: &Account) -> Option<&(String, String)> {
+        let suspended = |name: &String| self.standings.get(name).is_some_and(|(_, active)| !active);
+        self.members.get(account).filter(|(name, _)| !suspended(name))
+    }
 }
 
 thread_local! {
@@ -94,7 +110,10 @@ impl<C: Contract> Kit<C> {
             signers: vec![Account([1; 32])],
             height: 1,
             time_ms: 1_800_000_000_000,
+            calling_contract: None,
             members: BTreeMap::new(),
+            standings: BTreeMap::new(),
+            roles: BTreeMap::new(),
             state: BTreeMap::new(),
             other: no_other,
             events: Vec::new(),
@@ -126,6 +145,8 @@ impl<C: Contract> Kit<C> {
         let running = Running {
             state: self.state.clone(),
             members: self.members.clone(),
+            standings: self.standings.clone(),
+            roles: self.roles.clone(),
             events: Vec::new(),
             host_calls: HostCalls::default(),
             read_only: context.read_only,
@@ -160,7 +181,7 @@ impl<C: Contract> Kit<C> {
             contract: "contract".to_owned(),
             caller: self.signers.first().copied().unwrap_or_default(),
             signers: self.signers.clone(),
-            calling_contract: None,
+            calling_contract: self.calling_contract.clone(),
             height: self.height,
             time_ms: self.time_ms,
             read_only,
@@ -173,9 +194,25 @@ impl<C: Contract> Kit<C> {
         self.signers = vec![account];
     }
 
-    /// Registers an account with a member.
+    /// Registers an account with a member, which is active and has this role.
     pub fn add_member(&mut self, account: Account, member: &str, role: &str) {
         self.members.insert(account, (member.to_owned(), role.to_owned()));
+        self.standings.insert(member.to_owned(), (role.to_owned(), true));
+    }
+
+    /// Says what an account may do for its member.
+    pub fn set_roles(&mut self, account: Account, roles: &[&str]) {
+        let mut roles: Vec<String> = roles.iter().map(|role| (*role).to_owned()).collect();
+        roles.sort_unstable();
+        roles.dedup();
+        self.roles.insert(account, roles);
+    }
+
+    /// Suspends or resumes a member: its accounts stand for nobody while it is suspended.
+    pub fn set_member_active(&mut self, member: &str, active: bool) {
+        if let Some((_, standing)) = self.standings.get_mut(member) {
+            *standing = active;
+        }
     }
 
     /// All events of one kind so far, in order.
@@ -309,7 +346,22 @@ pub(crate) mod sys {
     pub(crate) fn membership(account: &Account) -> Option<Vec<u8>> {
         running(|r| {
             r.host_calls.others += 1;
-            Ok(r.members.get(account).map(encode))
+            Ok(r.member_of(account).map(encode))
+        })
+    }
+
+    pub(crate) fn member(name: &str) -> Option<Vec<u8>> {
+        running(|r| {
+            r.host_calls.others += 1;
+            Ok(r.standings.get(name).map(encode))
+        })
+    }
+
+    pub(crate) fn account_roles(account: &Account) -> Vec<u8> {
+        running(|r| {
+            r.host_calls.others += 1;
+            let roles = r.member_of(account).and_then(|_| r.roles.get(account));
+            Ok(encode(&roles.cloned().unwrap_or_default()))
         })
     }
 

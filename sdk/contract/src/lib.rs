@@ -34,7 +34,10 @@ pub use alloc::{string::String, vec, vec::Vec};
 pub use codec::{Account, Bytes, Decode, DecodeError, Encode, Hash, Key, Reader, Signature, decode, encode};
 pub use context::Context;
 pub use failure::{CallFailure, Failure};
-pub use host::{Member, call, emit, hash, load, membership, read, remove, scan, store, verify, write};
+pub use host::{
+    Member, MemberInfo, account_roles, call, emit, hash, load, member, membership, read, remove, scan, store, verify,
+    write,
+};
 
 /// What [`contract!`] implements for the contract's marker type.
 pub trait Contract {

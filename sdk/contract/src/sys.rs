@@ -45,6 +45,8 @@ mod wasm {
                 capacity: usize,
             ) -> i64;
             pub fn membership(account: *const u8, buffer: *mut u8, capacity: usize) -> i64;
+            pub fn member(name: *const u8, bytes: usize, buffer: *mut u8, capacity: usize) -> i64;
+            pub fn account_roles(account: *const u8, buffer: *mut u8, capacity: usize) -> i64;
             pub fn hash(tag: *const u8, tag_bytes: usize, data: *const u8, data_bytes: usize, out: *mut u8);
             pub fn verify(key: *const u8, message: *const u8, message_bytes: usize, signature: *const u8) -> u32;
             pub fn pending(at: *mut u8);
@@ -134,6 +136,17 @@ mod wasm {
     pub(crate) fn membership(account: &Account) -> Option<Vec<u8>> {
         // SAFETY: 32 live bytes to read, and a buffer with its capacity to write.
         answer(|buffer, capacity| unsafe { import::membership(account.0.as_ptr(), buffer, capacity) })
+    }
+
+    pub(crate) fn member(name: &str) -> Option<Vec<u8>> {
+        // SAFETY: a live text to read, and a buffer with its capacity to write.
+        answer(|buffer, capacity| unsafe { import::member(name.as_ptr(), name.len(), buffer, capacity) })
+    }
+
+    pub(crate) fn account_roles(account: &Account) -> Vec<u8> {
+        // SAFETY: 32 live bytes to read, and a buffer with its capacity to write.
+        let ask = |buffer, capacity| unsafe { import::account_roles(account.0.as_ptr(), buffer, capacity) };
+        answer(ask).unwrap_or_default()
     }
 
     pub(crate) fn hash(tag: &str, data: &[u8]) -> Hash {

@@ -167,6 +167,14 @@ impl Host for Nobody {
     fn membership(&mut self, _: &AccountId) -> Result<Option<(String, String)>, HostError> {
         Err(NOTHING)
     }
+
+    fn member(&mut self, _: &str) -> Result<Option<(String, bool)>, HostError> {
+        Err(NOTHING)
+    }
+
+    fn account_roles(&mut self, _: &AccountId) -> Result<Vec<String>, HostError> {
+        Err(NOTHING)
+    }
 }
 
 /// Proofs in their canonical form.

@@ -124,7 +124,11 @@ fn found(contracts: &Path) -> Result<Founding> {
                 power: Power(1),
             }],
             accounts: mine
-                .map(|n| AccountEntry { name: format!("{name}.account-{n:02}"), key: key(1, n).public() })
+                .map(|n| AccountEntry {
+                    name: format!("{name}.account-{n:02}"),
+                    key: key(1, n).public(),
+                    roles: Vec::new(),
+                })
                 .collect(),
             name: MemberName::new(name)?,
         })

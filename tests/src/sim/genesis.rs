@@ -64,7 +64,7 @@ pub fn found(plan: &Plan, code: &[u8]) -> (GenesisDocument, Model) {
                 address: format!("127.0.0.1:{}", 7000 + i),
                 power: Power(node.power),
             }],
-            accounts: vec![AccountEntry { name: format!("a{i}"), key: account }],
+            accounts: vec![AccountEntry { name: format!("a{i}"), key: account, roles: Vec::new() }],
         });
     }
     let mut document = GenesisDocument {

@@ -13,7 +13,12 @@ use vouch_vm::{
 pub struct MemoryHost {
     pub state: BTreeMap<Vec<u8>, Vec<u8>>,
     pub events: Vec<(String, Vec<u8>)>,
+    /// Member and role of accounts.
     pub members: BTreeMap<AccountId, (String, String)>,
+    /// Role and standing of members.
+    pub standings: BTreeMap<String, (String, bool)>,
+    /// What accounts may do.
+    pub roles: BTreeMap<AccountId, Vec<String>>,
     /// What a called contract answers, and the fuel it uses.
     pub callee: Option<CalleeOutcome>,
     pub requests: Vec<CallRequest>,
@@ -69,6 +74,14 @@ impl Host for MemoryHost {
     fn membership(&mut self, account: &AccountId) -> Result<Option<(String, String)>, HostError> {
         Ok(self.members.get(account).cloned())
     }
+
+    fn member(&mut self, name: &str) -> Result<Option<(String, bool)>, HostError> {
+        Ok(self.standings.get(name).cloned())
+    }
+
+    fn account_roles(&mut self, account: &AccountId) -> Result<Vec<String>, HostError> {
+        Ok(self.roles.get(account).cloned().unwrap_or_default())
+    }
 }
 
 pub const FUEL: u64 = 10_000_000;
@@ -93,10 +106,10 @@ fn import(name: &str) -> String {
         "input" | "pending" => "(param i32)",
         "output" | "refuse" | "abort" | "delete" => "(param i32 i32)",
         "fail" | "put" | "event" => "(param i32 i32 i32 i32)",
-        "get" => "(param i32 i32 i32 i32) (result i64)",
+        "get" | "member" => "(param i32 i32 i32 i32) (result i64)",
         "scan" => "(param i32 i32 i32 i32 i32 i32 i32) (result i64)",
         "call" => "(param i32 i32 i32 i32 i32 i32 i64 i32 i32) (result i64)",
-        "membership" => "(param i32 i32 i32) (result i64)",
+        "membership" | "account_roles" => "(param i32 i32 i32) (result i64)",
         "hash" => "(param i32 i32 i32 i32 i32)",
         "verify" => "(param i32 i32 i32 i32) (result i32)",
         other => panic!("no import {other}"),

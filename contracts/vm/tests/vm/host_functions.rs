@@ -217,6 +217,38 @@ fn membership_names_member_and_role() {
 }
 
 #[test]
+fn member_tells_role_and_standing() {
+    let standings = [("hub", ("platform", true)), ("bank", ("institution", false))];
+    let standings = standings.map(|(name, (role, active))| (name.to_owned(), (role.to_owned(), active))).into();
+    let host = MemoryHost { standings, ..MemoryHost::default() };
+    let ask = |name: &str| {
+        let body = format!(
+            "(local $n i64) (local.set $n (call $member (i32.const 0) (i32.const {}) (i32.const 100) (i32.const 100))) (if (i64.lt_s (local.get $n) (i64.const 0)) (then (return))) (call $output (i32.const 100) (i32.wrap_i64 (local.get $n)))",
+            name.len()
+        );
+        run_on(&with_data(&["member", "output"], name.as_bytes(), &body), "look", host.clone()).0
+    };
+    assert_eq!(ask("hub").result.unwrap(), encode(&("platform".to_owned(), true)));
+    assert_eq!(ask("bank").result.unwrap(), encode(&("institution".to_owned(), false)));
+    assert_eq!(ask("nobody").result.unwrap(), b"");
+    assert_eq!(ask("").result.unwrap(), b"");
+    assert_eq!(ask("hub").fuel_used, ask("hub").fuel_used);
+    assert!(ask("nobody").fuel_used >= 4_000, "a miss is paid for as well");
+}
+
+#[test]
+fn account_roles_are_a_list_of_texts() {
+    let roles = [(AccountId([9; 32]), vec!["reader".to_owned(), "submitter".to_owned()])].into();
+    let host = MemoryHost { roles, ..MemoryHost::default() };
+    let body = "(call $output (i32.const 100) (i32.wrap_i64 (call $account_roles (i32.const 0) (i32.const 100) (i32.const 100))))";
+    let ask = |account: [u8; 32]| {
+        run_on(&with_data(&["account_roles", "output"], &account, body), "look", host.clone()).0.result.unwrap()
+    };
+    assert_eq!(ask([9; 32]), encode(&vec!["reader".to_owned(), "submitter".to_owned()]));
+    assert_eq!(ask([8; 32]), encode(&Vec::<String>::new()));
+}
+
+#[test]
 fn a_call_passes_bounds_down_and_pays_for_what_was_used() {
     let body = "(call $output (i32.const 100) (i32.wrap_i64 (call $call (i32.const 0) (i32.const 5) (i32.const 5) (i32.const 4) (i32.const 9) (i32.const 3) (i64.const 1000000000000) (i32.const 100) (i32.const 1000))))";
     let code = with_data(&["call", "output"], b"otherdeedabc", body);
@@ -259,6 +291,7 @@ fn places_outside_of_memory_fail_in_every_function() {
     let host = MemoryHost {
         state: [(vec![0; 8], vec![1; 16])].into(),
         members: [(AccountId([0; 32]), ("m".to_owned(), "r".to_owned()))].into(),
+        standings: [("a".to_owned(), ("r".to_owned(), true))].into(),
         callee: Some((Ok(vec![0; 16]), 0)),
         ..MemoryHost::default()
     };
@@ -293,6 +326,10 @@ fn places_outside_of_memory_fail_in_every_function() {
             ("call", format!("{b} {b} {ok} (i64.const 9) {at} (i32.const 100)")),
             ("membership", format!("{at} {ok}")),
             ("membership", format!("(i32.const 0) {at} (i32.const 100)")),
+            ("member", format!("{bad} {ok}")),
+            ("member", format!("{b} {at} (i32.const 100)")),
+            ("account_roles", format!("{at} {ok}")),
+            ("account_roles", format!("(i32.const 0) {at} (i32.const 100)")),
             ("hash", format!("{bad} {ok} (i32.const 0)")),
             ("hash", format!("{b} {bad} (i32.const 0)")),
             ("hash", format!("{b} {ok} {at}")),
@@ -303,7 +340,7 @@ fn places_outside_of_memory_fail_in_every_function() {
     }
     for (name, arguments) in cases {
         let call = format!("(call ${name} {arguments})");
-        let call = if ["get", "scan", "call", "membership", "verify"].contains(&name) {
+        let call = if ["get", "scan", "call", "membership", "member", "account_roles", "verify"].contains(&name) {
             format!("(drop {call})")
         } else {
             call

@@ -76,7 +76,7 @@ fn genesis(expiry_window: u64) -> GenesisDocument {
         role: [Role::Platform, Role::Institution, Role::Enterprise, Role::Regulator][index],
         admin: AdminPolicy { threshold: 1, keys: vec![secret(3, index).public()] },
         nodes: if index == 0 { vec![node(0), node(FOLLOWER)] } else { vec![node(index)] },
-        accounts: vec![AccountEntry { name: format!("a{index}"), key: secret(4, index).public() }],
+        accounts: vec![AccountEntry { name: format!("a{index}"), key: secret(4, index).public(), roles: Vec::new() }],
     };
     let pace = u32::try_from(PACE_MS).unwrap();
     let code = wat::parse_str(CONTRACT).unwrap();
