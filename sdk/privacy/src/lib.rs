@@ -3,8 +3,30 @@
 //!
 //! Deliberately not here: any input or output, any clock, any source of randomness of its own (the caller hands one in),
 //! any decision about who may see what (that is contract code), any storage or delivery (that is the vault).
+//!
+//! ```text
+//! document --commitment--> root, on the chain
+//!     |                      ^
+//!     +--sealing--> ciphertext per field, keys wrapped per receiver --delivery--> opened, recomputed, compared
+//! ```
 #![forbid(unsafe_code)]
 
+pub mod attachment;
+pub mod commitment;
+pub mod construction;
+pub mod entropy;
 pub mod grade;
+mod lexical;
+pub mod sealing;
 
+pub use commitment::{
+    Commitment, CommitmentError, Disclosure, Document, DocumentHeader, DocumentSecret, FieldProof, FieldSpec,
+    SchemaFields,
+};
+pub use construction::ConstructionError;
+pub use entropy::SeededRng;
 pub use grade::{Grade, GradeError};
+pub use sealing::{
+    Delivery, DocumentKeys, FieldKeySet, RecipientKey, RecipientSecret, SealError, SealedDocument, SubjectKey, Wrap,
+    WrapContext, open_wrap, seal, wrap,
+};

@@ -1,0 +1,90 @@
+//! Files that belong to a document.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use vouch_types::Hash32;
+use wincode::{SchemaRead, SchemaWrite};
+
+use crate::commitment::{head, sha256};
+
+/// Most files of one field.
+pub const ATTACHMENTS_MAX: usize = 64;
+/// Longest name or media type of a file, in bytes.
+pub const ATTACHMENT_NAME_BYTES_MAX: usize = 255;
+/// Files are hashed in groups of `2^4` chunks of 1 KiB: a changed byte is located to 16 KiB.
+pub const CHUNK_LOG: u8 = 4;
+
+/// What the field says of a file. Whoever sees the field can hash the file again, and nobody else can test a guess.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AttachmentValue {
+    /// Keyed BLAKE3 of the file.
+    pub b3: Hash32,
+    /// The key of that hash.
+    pub b3_key: Hash32,
+    /// [`CHUNK_LOG`].
+    pub chunk_log: u8,
+    /// Media type.
+    pub media: String,
+    /// Name, as its owner gave it.
+    pub name: String,
+    /// Length in bytes.
+    pub size: u64,
+}
+
+/// A file's ciphertext: what a store without keys knows of it, and can check.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite)]
+#[serde(deny_unknown_fields)]
+pub struct Blob {
+    /// Slot of the field that names the file.
+    pub slot: u16,
+    /// Position in that field, from 0.
+    pub index: u16,
+    /// Length of the ciphertext in bytes.
+    pub bytes: u64,
+    /// BLAKE3 of the ciphertext.
+    pub root: Hash32,
+}
+
+impl Blob {
+    /// Leaf of the tree over a version's blobs:
+    /// `SHA-256(0x00 ‖ "GLC1.blob" ‖ u16be(slot) ‖ u16be(index) ‖ u64be(bytes) ‖ root)`.
+    #[must_use]
+    pub fn leaf(&self) -> Hash32 {
+        let place = [self.slot.to_be_bytes(), self.index.to_be_bytes()].concat();
+        Hash32(sha256(&[&[0], b"GLC1.blob", &place, &self.bytes.to_be_bytes(), &self.root.0]))
+    }
+}
+
+/// The root over the leaves of all blobs of a version, which goes on the chain beside the document's root; zeros for none.
+///
+/// `SHA-256(0x02 ‖ "GLC1.blobs" ‖ u32be(count) ‖ head)`.
+///
+/// # Panics
+/// With more than `u32::MAX` leaves, which no document has.
+#[must_use]
+pub fn blob_root(leaves: &[Hash32]) -> Hash32 {
+    if leaves.is_empty() {
+        return Hash32::ZERO;
+    }
+    let count = u32::try_from(leaves.len()).expect("a document has at most 65,536 files");
+    let leaves: Vec<[u8; 32]> = leaves.iter().map(|leaf| leaf.0).collect();
+    Hash32(sha256(&[&[2], b"GLC1.blobs", &count.to_be_bytes(), &head(&leaves)]))
+}
+
+impl core::fmt::Debug for AttachmentValue {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("AttachmentValue(<redacted>)")
+    }
+}
+
+impl AttachmentValue {
+    /// The files that the value of a field names; `None` when it is no such value.
+    #[must_use]
+    pub fn list_from(value: &Value) -> Option<Vec<Self>> {
+        let list: Vec<Self> = Deserialize::deserialize(value).ok()?;
+        let is_text = |text: &str| (1..=ATTACHMENT_NAME_BYTES_MAX).contains(&text.len());
+        let fits = |file: &Self| file.chunk_log == CHUNK_LOG && is_text(&file.name) && is_text(&file.media);
+        (list.len() <= ATTACHMENTS_MAX && list.iter().all(fits)).then_some(list)
+    }
+}

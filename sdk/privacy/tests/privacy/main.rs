@@ -1,0 +1,5 @@
+//! Scenarios over whole documents.
+
+mod commitment;
+mod sealing;
+mod support;
