@@ -1,9 +1,25 @@
-//! Files that belong to a document.
+//! Files that belong to a document: sealed as they stream by, delivered in pieces, and damaged bytes found in their place.
+//!
+//! A file has two BLAKE3 trees over groups of 16 KiB. That of the content is keyed, and the key stands in the field that
+//! names the file: who may read the field can check a copy, nobody can test a guess. That of the ciphertext is open, and
+//! its root goes into the one on the chain: a store without keys finds damage, a receiver judges each piece as it comes.
+//!
+//! ```text
+//! file --keyed BLAKE3--> b3, in the field's value          damaged group --> bytes of the file
+//!   |
+//!   +--STREAM, key of the field--> ciphertext --BLAKE3--> blob --tree over all blobs--> root, on the chain
+//! ```
+
+mod groups;
+mod stream;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use vouch_types::Hash32;
 use wincode::{SchemaRead, SchemaWrite};
+
+pub use groups::{Arrived, FILE_BYTES_MAX, GROUP_BYTES, GroupHashes, HashKey, TreeHasher};
+pub use stream::{HEAD_BYTES, Opener, SEALED_SEGMENT_BYTES, SEGMENT_BYTES, SealedAttachment, Sealer};
 
 use crate::commitment::{head, sha256};
 
@@ -13,6 +29,40 @@ pub const ATTACHMENTS_MAX: usize = 64;
 pub const ATTACHMENT_NAME_BYTES_MAX: usize = 255;
 /// Files are hashed in groups of `2^4` chunks of 1 KiB: a changed byte is located to 16 KiB.
 pub const CHUNK_LOG: u8 = 4;
+
+/// Why a file or a piece of it is not what it should be.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AttachmentError {
+    /// Longer than [`FILE_BYTES_MAX`].
+    #[error("a file may have at most {FILE_BYTES_MAX} bytes")]
+    TooLarge,
+    /// A list of group hashes that is not the one under the root.
+    #[error("the list of hashes is not the one of this file")]
+    Groups,
+    /// A piece with a group that is not the file's, from this byte on.
+    #[error("the bytes from {0} on are not the file's")]
+    Piece(u64),
+    /// The head of a ciphertext is none.
+    #[error("this is not the beginning of a sealed file")]
+    Head,
+    /// A segment that does not open: altered, in another place, or cut off.
+    #[error("segment {0} does not open: altered, or sealed under another key")]
+    Segment(u32),
+}
+
+impl AttachmentError {
+    /// Stable code.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::TooLarge => "attachment.too_large",
+            Self::Groups => "attachment.groups",
+            Self::Piece(_) => "attachment.piece",
+            Self::Head => "attachment.head",
+            Self::Segment(_) => "attachment.segment",
+        }
+    }
+}
 
 /// What the field says of a file. Whoever sees the field can hash the file again, and nobody else can test a guess.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,20 +106,21 @@ impl Blob {
     }
 }
 
-/// The root over the leaves of all blobs of a version, which goes on the chain beside the document's root; zeros for none.
+/// The root over the leaves of all blobs of a version, which goes on the chain beside the document's root; none without
+/// blobs.
 ///
 /// `SHA-256(0x02 ‖ "GLC1.blobs" ‖ u32be(count) ‖ head)`.
 ///
 /// # Panics
 /// With more than `u32::MAX` leaves, which no document has.
 #[must_use]
-pub fn blob_root(leaves: &[Hash32]) -> Hash32 {
+pub fn blob_root(leaves: &[Hash32]) -> Option<Hash32> {
     if leaves.is_empty() {
-        return Hash32::ZERO;
+        return None;
     }
     let count = u32::try_from(leaves.len()).expect("a document has at most 65,536 files");
     let leaves: Vec<[u8; 32]> = leaves.iter().map(|leaf| leaf.0).collect();
-    Hash32(sha256(&[&[2], b"GLC1.blobs", &count.to_be_bytes(), &head(&leaves)]))
+    Some(Hash32(sha256(&[&[2], b"GLC1.blobs", &count.to_be_bytes(), &head(&leaves)])))
 }
 
 impl core::fmt::Debug for AttachmentValue {
@@ -85,6 +136,6 @@ impl AttachmentValue {
         let list: Vec<Self> = Deserialize::deserialize(value).ok()?;
         let is_text = |text: &str| (1..=ATTACHMENT_NAME_BYTES_MAX).contains(&text.len());
         let fits = |file: &Self| file.chunk_log == CHUNK_LOG && is_text(&file.name) && is_text(&file.media);
-        (list.len() <= ATTACHMENTS_MAX && list.iter().all(fits)).then_some(list)
+        ((1..=ATTACHMENTS_MAX).contains(&list.len()) && list.iter().all(fits)).then_some(list)
     }
 }

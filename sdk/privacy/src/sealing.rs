@@ -19,6 +19,7 @@ mod wrap;
 
 pub use delivery::{BlobNotice, DELIVERY_BYTES_MAX, DeliveredSlot, Delivery, OpenedDelivery};
 pub use document::{Opened, OpenedField, SealedDocument, SealedSlot, seal, seal_with};
+pub(crate) use keys::derive;
 pub use keys::{DataKey, DocumentKeys, FieldKey, FieldKeySet};
 pub use subject::{SUBJECT_WRAP_BYTES_MAX, SubjectKey};
 pub use wrap::{RecipientId, RecipientKey, RecipientSecret, Wrap, WrapContext, WrapScope, open_wrap, wrap};

@@ -71,7 +71,7 @@ impl Delivery {
 
     /// The root over all attachments, to be compared with the one on the chain.
     #[must_use]
-    pub fn blob_root(&self) -> Hash32 {
+    pub fn blob_root(&self) -> Option<Hash32> {
         let leaf = |notice: &BlobNotice| match notice {
             BlobNotice::Shown(blob) => blob.leaf(),
             BlobNotice::Hidden(leaf) => *leaf,

@@ -87,6 +87,12 @@ impl DocumentKeys {
         Self { data: DataKey(data), secret: DocumentSecret::from_bytes(secret) }
     }
 
+    /// The key of a file's hash: HKDF-SHA-256 of the secret, info `"GLC1.att" ‖ u16be(slot) ‖ u16be(index)`.
+    #[must_use]
+    pub fn attachment_hash_key(&self, slot: u16, index: u16) -> [u8; 32] {
+        derive(self.secret.as_bytes(), &[b"GLC1.att", &slot.to_be_bytes(), &index.to_be_bytes()])
+    }
+
     /// The keys that open everything; they make no salts.
     #[must_use]
     pub fn all(&self) -> FieldKeySet {

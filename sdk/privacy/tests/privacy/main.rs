@@ -1,5 +1,6 @@
 //! Scenarios over whole documents.
 
+mod attachment;
 mod commitment;
 mod sealing;
 mod support;
