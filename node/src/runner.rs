@@ -130,7 +130,7 @@ impl Runner {
                 Some(Input::PeerDisconnected(key))
             }
             NetEvent::Received { from, channel, bytes } => {
-                Some(Input::MessageReceived { from, lane: lane(channel), bytes: bytes.into() })
+                Some(Input::MessageReceived { from, lane: lane(channel)?, bytes: bytes.into() })
             }
             // Everything between replicas is a message; a request of another kind is refused by dropping it.
             NetEvent::RequestReceived { .. } => None,
@@ -256,11 +256,13 @@ async fn sleep_until(due: Option<Instant>) {
     }
 }
 
-const fn lane(channel: Channel) -> Lane {
+/// `None` for what is not the replica's: private documents.
+const fn lane(channel: Channel) -> Option<Lane> {
     match channel {
-        Channel::Consensus => Lane::Consensus,
-        Channel::Blocks => Lane::Blocks,
-        Channel::Transactions => Lane::Transactions,
+        Channel::Consensus => Some(Lane::Consensus),
+        Channel::Blocks => Some(Lane::Blocks),
+        Channel::Transactions => Some(Lane::Transactions),
+        Channel::Vault => None,
     }
 }
 

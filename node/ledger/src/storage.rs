@@ -38,11 +38,19 @@ pub enum Table {
     ConsensusLog = 12,
     /// Transactions accepted by this node that wait for a block, by id.
     Pending = 13,
+    /// The vault's small records: what is to be delivered, fetched, attested; receipts; indexes.
+    Vault = 14,
+    /// Document id, version → sealed private document, never its keys.
+    VaultCopies = 15,
+    /// Document id, version → field keys, sealed under a key that is kept apart.
+    VaultKeys = 16,
+    /// Sequence (big-endian) → who read what and why, hash-chained.
+    VaultAudit = 17,
 }
 
 impl Table {
     /// All tables.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 18] = [
         Self::Meta,
         Self::Headers,
         Self::Bodies,
@@ -57,6 +65,10 @@ impl Table {
         Self::Undecided,
         Self::ConsensusLog,
         Self::Pending,
+        Self::Vault,
+        Self::VaultCopies,
+        Self::VaultKeys,
+        Self::VaultAudit,
     ];
 }
 

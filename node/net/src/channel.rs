@@ -1,7 +1,10 @@
-//! The three channels between two nodes and the names under which they are negotiated.
+//! The channels between two nodes and the names under which they are negotiated.
 
 use libp2p::StreamProtocol;
 use vouch_types::ChainId;
+
+/// How many channels there are.
+pub(crate) const CHANNELS: usize = 4;
 
 /// A kind of traffic with a stream, queues and budgets of its own in each direction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -13,11 +16,13 @@ pub enum Channel {
     Blocks = 2,
     /// Transaction batches: may be dropped under pressure, counted.
     Transactions = 3,
+    /// Private documents on their way to who may have them: a full queue is told to the sender, who repeats.
+    Vault = 4,
 }
 
 impl Channel {
     /// All channels, most urgent first.
-    pub const ALL: [Self; 3] = [Self::Consensus, Self::Blocks, Self::Transactions];
+    pub const ALL: [Self; CHANNELS] = [Self::Consensus, Self::Blocks, Self::Transactions, Self::Vault];
 
     /// Position in [`Channel::ALL`].
     #[must_use]
@@ -32,6 +37,7 @@ impl Channel {
             Self::Consensus => "consensus",
             Self::Blocks => "blocks",
             Self::Transactions => "transactions",
+            Self::Vault => "vault",
         }
     }
 }
@@ -39,7 +45,7 @@ impl Channel {
 /// Protocol names of one chain: `/vouch/<16 hex digits>/<name>/1`.
 #[derive(Debug, Clone)]
 pub(crate) struct Protocols {
-    channels: [StreamProtocol; 3],
+    channels: [StreamProtocol; CHANNELS],
     requests: StreamProtocol,
 }
 

@@ -71,6 +71,8 @@ pub struct NetLimits {
     pub blocks: ChannelLimits,
     /// Transaction batches.
     pub transactions: ChannelLimits,
+    /// Private documents.
+    pub vault: ChannelLimits,
     /// Largest request, in bytes.
     pub request_bytes_max: u32,
     /// Largest response, in bytes.
@@ -111,51 +113,50 @@ pub struct NetLimits {
 const KIB: u32 = 1 << 10;
 const MIB: u32 = 1 << 20;
 
+const CONSENSUS: ChannelLimits = ChannelLimits {
+    frame_bytes_max: 64 * KIB,
+    message_bytes_max: 64 * KIB,
+    outbox_messages_max: 4096,
+    outbox_bytes_max: 8 << 20,
+    inbox_messages_max: 8192,
+    inbox_bytes_max: 32 * MIB,
+    inbound: Rate { bytes_per_second: 8 * MIB, bytes_burst: 16 * MIB, frames_per_second: 4000, frames_burst: 8000 },
+};
+const BLOCKS: ChannelLimits = ChannelLimits {
+    frame_bytes_max: 128 * KIB,
+    message_bytes_max: 16 * MIB,
+    outbox_messages_max: 64,
+    outbox_bytes_max: 48 << 20,
+    inbox_messages_max: 64,
+    inbox_bytes_max: 64 * MIB,
+    inbound: Rate { bytes_per_second: 64 * MIB, bytes_burst: 128 * MIB, frames_per_second: 2000, frames_burst: 4000 },
+};
+const TRANSACTIONS: ChannelLimits = ChannelLimits {
+    frame_bytes_max: 128 * KIB,
+    message_bytes_max: 2 * MIB,
+    outbox_messages_max: 256,
+    outbox_bytes_max: 8 << 20,
+    inbox_messages_max: 256,
+    inbox_bytes_max: 32 * MIB,
+    inbound: Rate { bytes_per_second: 16 * MIB, bytes_burst: 32 * MIB, frames_per_second: 1000, frames_burst: 2000 },
+};
+const VAULT: ChannelLimits = ChannelLimits {
+    frame_bytes_max: 128 * KIB,
+    message_bytes_max: 4 * MIB,
+    outbox_messages_max: 256,
+    outbox_bytes_max: 16 << 20,
+    inbox_messages_max: 256,
+    inbox_bytes_max: 32 * MIB,
+    inbound: Rate { bytes_per_second: 32 * MIB, bytes_burst: 32 * MIB, frames_per_second: 2000, frames_burst: 4000 },
+};
+
 impl Default for NetLimits {
     fn default() -> Self {
         Self {
-            consensus: ChannelLimits {
-                frame_bytes_max: 64 * KIB,
-                message_bytes_max: 64 * KIB,
-                outbox_messages_max: 4096,
-                outbox_bytes_max: 8 << 20,
-                inbox_messages_max: 8192,
-                inbox_bytes_max: 32 * MIB,
-                inbound: Rate {
-                    bytes_per_second: 8 * MIB,
-                    bytes_burst: 16 * MIB,
-                    frames_per_second: 4000,
-                    frames_burst: 8000,
-                },
-            },
-            blocks: ChannelLimits {
-                frame_bytes_max: 128 * KIB,
-                message_bytes_max: 16 * MIB,
-                outbox_messages_max: 64,
-                outbox_bytes_max: 48 << 20,
-                inbox_messages_max: 64,
-                inbox_bytes_max: 64 * MIB,
-                inbound: Rate {
-                    bytes_per_second: 64 * MIB,
-                    bytes_burst: 128 * MIB,
-                    frames_per_second: 2000,
-                    frames_burst: 4000,
-                },
-            },
-            transactions: ChannelLimits {
-                frame_bytes_max: 128 * KIB,
-                message_bytes_max: 2 * MIB,
-                outbox_messages_max: 256,
-                outbox_bytes_max: 8 << 20,
-                inbox_messages_max: 256,
-                inbox_bytes_max: 32 * MIB,
-                inbound: Rate {
-                    bytes_per_second: 16 * MIB,
-                    bytes_burst: 32 * MIB,
-                    frames_per_second: 1000,
-                    frames_burst: 2000,
-                },
-            },
+            consensus: CONSENSUS,
+            blocks: BLOCKS,
+            transactions: TRANSACTIONS,
+            vault: VAULT,
             request_bytes_max: 64 * KIB,
             response_bytes_max: 17 * MIB,
             request_timeout_ms: 15_000,
@@ -185,6 +186,7 @@ impl NetLimits {
             Channel::Consensus => &self.consensus,
             Channel::Blocks => &self.blocks,
             Channel::Transactions => &self.transactions,
+            Channel::Vault => &self.vault,
         }
     }
 

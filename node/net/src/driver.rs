@@ -34,7 +34,7 @@ use crate::{doorkeeper, links};
 
 /// Connections of one peer that may exist while a new one takes over from old ones being closed.
 const CONNECTIONS_PER_PEER_MAX: u32 = 4;
-/// Streams of one connection beyond requests: three channels each way, pings, and room for negotiation.
+/// Streams of one connection beyond requests: four channels each way, pings, and room for negotiation.
 const STREAMS_BASE: usize = 24;
 /// Inbound streams of one connection in negotiation.
 const NEGOTIATING_MAX: usize = 16;

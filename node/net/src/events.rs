@@ -6,7 +6,7 @@ use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use vouch_types::PublicKey;
 
-use crate::channel::Channel;
+use crate::channel::{CHANNELS, Channel};
 use crate::config::NetLimits;
 use crate::error::{DisconnectReason, RefusalReason, ReplyError};
 
@@ -86,9 +86,30 @@ impl ReplyHandle {
 #[derive(Debug)]
 pub struct Events {
     control: mpsc::Receiver<Event>,
-    channels: [mpsc::Receiver<Waiting>; 3],
+    channels: [mpsc::Receiver<Waiting>; CHANNELS - 1],
+    /// Until somebody else takes it.
+    vault: Option<mpsc::Receiver<Waiting>>,
     requests: mpsc::Receiver<Event>,
     held: Option<Event>,
+}
+
+/// What comes on [`Channel::Vault`]. While its queue is full, the peers' streams of that channel are not read, and only
+/// those.
+#[derive(Debug)]
+pub struct VaultEvents {
+    messages: mpsc::Receiver<Waiting>,
+}
+
+impl VaultEvents {
+    /// The next message and who sent it; `None` after shutdown. Dropping the returned future loses nothing.
+    pub async fn recv(&mut self) -> Option<(PublicKey, Bytes)> {
+        self.messages.recv().await.and_then(Waiting::message)
+    }
+
+    /// A message that is there already, so that many can be handled at once.
+    pub fn try_recv(&mut self) -> Option<(PublicKey, Bytes)> {
+        self.messages.try_recv().ok().and_then(Waiting::message)
+    }
 }
 
 /// A message and its place in the byte bound of its queue.
@@ -98,11 +119,20 @@ struct Waiting {
     _place: OwnedSemaphorePermit,
 }
 
+impl Waiting {
+    fn message(self) -> Option<(PublicKey, Bytes)> {
+        match self.event {
+            Event::Received { from, bytes, .. } => Some((from, bytes)),
+            _ => None,
+        }
+    }
+}
+
 /// The sending ends.
 #[derive(Debug, Clone)]
 pub(crate) struct EventSenders {
     control: mpsc::Sender<Event>,
-    channels: [Inbox; 3],
+    channels: [Inbox; CHANNELS],
     requests: mpsc::Sender<Event>,
 }
 
@@ -120,11 +150,12 @@ pub(crate) fn queues(limits: &NetLimits) -> (EventSenders, Events) {
         let (sender, receiver) = mpsc::channel(l.inbox_messages_max);
         (Inbox { sender, bytes: Arc::new(Semaphore::new(l.inbox_bytes_max as usize)) }, receiver)
     };
-    let [(a, a_receiver), (b, b_receiver), (c, c_receiver)] = Channel::ALL.map(inbox);
-    let senders = EventSenders { control, channels: [a, b, c], requests };
+    let [(a, a_receiver), (b, b_receiver), (c, c_receiver), (d, d_receiver)] = Channel::ALL.map(inbox);
+    let senders = EventSenders { control, channels: [a, b, c, d], requests };
     let events = Events {
         control: control_receiver,
         channels: [a_receiver, b_receiver, c_receiver],
+        vault: Some(d_receiver),
         requests: requests_receiver,
         held: None,
     };
@@ -161,13 +192,24 @@ impl EventSenders {
 }
 
 impl Events {
-    /// The next event: connections first, then consensus, blocks, requests, transactions. `None` after shutdown.
-    /// Dropping the returned future loses nothing.
+    /// Takes what comes on [`Channel::Vault`] out of these events, for a receiver of its own. Once; `None` after that.
+    pub fn take_vault(&mut self) -> Option<VaultEvents> {
+        self.vault.take().map(|messages| VaultEvents { messages })
+    }
+
+    /// The next event: connections first, then consensus, blocks, requests, transactions, private documents unless
+    /// somebody else takes them. `None` after shutdown. Dropping the returned future loses nothing.
     pub async fn recv(&mut self) -> Option<Event> {
         if let Some(event) = self.held.take() {
             return Some(event);
         }
         let [consensus, blocks, transactions] = &mut self.channels;
+        let vault = async {
+            match &mut self.vault {
+                Some(messages) => messages.recv().await,
+                None => None,
+            }
+        };
         let event = tokio::select! {
             biased;
             Some(event) = self.control.recv() => return Some(event),
@@ -175,6 +217,7 @@ impl Events {
             Some(waiting) = blocks.recv() => waiting.event,
             Some(event) = self.requests.recv() => event,
             Some(waiting) = transactions.recv() => waiting.event,
+            Some(waiting) = vault => waiting.event,
             else => return None,
         };
         // The connection event was queued before anything received over it, perhaps after the look at it above.

@@ -8,7 +8,8 @@
 //!    | send / broadcast        one TCP connection per pair: noise, yamux
 //!    +--> queue Consensus ----> stream consensus ----\       /----> reader --budget--> queue --+
 //!    +--> queue Blocks -------> stream blocks --------+=====+-----> reader --budget--> queue --+--> Events::recv
-//!    +--> queue Transactions -> stream transactions -/       \----> reader --budget--> queue --+    (urgent first)
+//!    +--> queue Transactions -> stream transactions -+=====+-----> reader --budget--> queue --+    (urgent first)
+//!    +--> queue Vault --------> stream vault --------/       \----> reader --budget--> queue ----> or VaultEvents::recv
 //!    +--> request ------------> a short-lived stream each ---------------------------> queue --+
 //!    |
 //!    | set_peers --> driver: admission list, dials, redials, pings, closes
@@ -29,6 +30,8 @@
 //! Each channel has its own queue, stream and budget. yamux takes turns between streams every 16 KiB, and the receive
 //! window bounds how much of a block can lie in front of a vote on the wire. The receiver hands out votes first.
 //! Pressure goes back to the sender stream by stream: a reader over its budget, or before a full queue, does not read.
+//! Private documents have a queue that another thread can take ([`Events::take_vault`]), so that one that checks and
+//! stores them slowly holds up nothing else.
 //!
 //! # What happens when a queue to a peer is full
 //! | channel | then |
@@ -36,6 +39,7 @@
 //! | consensus | the peer is disconnected and dialled again; on [`Event::PeerConnected`] the replica says where it stands |
 //! | blocks | the sender is told ([`SendError::QueueFull`]); the peer can ask for the block |
 //! | transactions | the batch is dropped, told and counted |
+//! | vault | the sender is told; the vault's outbox repeats until there is a receipt |
 //!
 //! Architecture invariant: nothing an outsider or a peer sends can make this crate hold more memory than the sum of the
 //! bounds in [`NetLimits`], or wait without end.
@@ -64,7 +68,7 @@ mod tasks;
 pub use channel::Channel;
 pub use config::{ChannelLimits, NetConfig, NetLimits, PeerEntry, Rate};
 pub use error::{DisconnectReason, NetError, RefusalReason, ReplyError, RequestError, SendError};
-pub use events::{Event, Events, ReplyHandle};
+pub use events::{Event, Events, ReplyHandle, VaultEvents};
 pub use handle::{Broadcast, NetHandle, start};
 pub use peer::PeerStatus;
 pub use stats::{ChannelStats, NetStats};

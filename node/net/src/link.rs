@@ -12,7 +12,7 @@ use libp2p::{allow_block_list, ping};
 use tokio::time::Instant;
 use vouch_types::PublicKey;
 
-use crate::channel::Channel;
+use crate::channel::CHANNELS;
 use crate::config::ms;
 use crate::driver::{BehaviourEvent, Command, Driver};
 use crate::error::{DisconnectReason, RefusalReason};
@@ -36,8 +36,8 @@ pub(crate) struct Link {
     established: Instant,
     deadline: Option<Instant>,
     closing: bool,
-    write: [Option<Stream>; 3],
-    read: [Option<Stream>; 3],
+    write: [Option<Stream>; CHANNELS],
+    read: [Option<Stream>; CHANNELS],
 }
 
 impl Link {
@@ -55,16 +55,16 @@ impl Link {
     pub(crate) fn end(&mut self, reason: DisconnectReason) {
         self.closing = true;
         self.deadline = None;
-        self.write = [None, None, None];
-        self.read = [None, None, None];
+        self.write = [const { None }; CHANNELS];
+        self.read = [const { None }; CHANNELS];
         match &self.session {
             Some(session) => drop(session.end(reason)),
             None => self.peer.ended(&reason),
         }
     }
 
-    /// The six streams, once all are there.
-    fn take_streams(&mut self) -> Option<[StreamPair; 3]> {
+    /// The streams of every channel, once all are there.
+    fn take_streams(&mut self) -> Option<[StreamPair; CHANNELS]> {
         let complete = self.write.iter().chain(&self.read).all(Option::is_some);
         if !complete {
             return None;
@@ -74,7 +74,7 @@ impl Link {
             .iter_mut()
             .zip(&mut self.read)
             .map_while(|(write, read)| Some(StreamPair { write: write.take()?, read: read.take()? }));
-        Some([pairs.next()?, pairs.next()?, pairs.next()?])
+        Some([pairs.next()?, pairs.next()?, pairs.next()?, pairs.next()?])
     }
 }
 
@@ -203,8 +203,8 @@ impl Driver {
             established: now,
             deadline: Some(now + ms(self.shared.limits.handshake_timeout_ms)),
             closing: false,
-            write: [None, None, None],
-            read: [None, None, None],
+            write: [const { None }; CHANNELS],
+            read: [const { None }; CHANNELS],
         };
         self.links.insert(connection, link);
     }
@@ -239,7 +239,7 @@ impl Driver {
     }
 
     /// All channels are open: the peer is connected.
-    fn open(&mut self, connection: ConnectionId, streams: [StreamPair; Channel::ALL.len()]) {
+    fn open(&mut self, connection: ConnectionId, streams: [StreamPair; CHANNELS]) {
         let Some(link) = self.links.get_mut(&connection) else { return };
         link.deadline = None;
         let (session, receivers) = Session::new(Arc::clone(&link.peer), connection, &self.shared.limits);

@@ -1,7 +1,7 @@
 //! libp2p behaviour that opens one stream per channel on every connection and hands all streams to the driver.
 //!
-//! Each side opens its three outbound streams as soon as the connection is admitted and accepts the other side's three;
-//! a fourth one is a violation. Nothing is dropped on the way and no stream is opened by anyone else.
+//! Each side opens its outbound streams as soon as the connection is admitted and accepts the other side's, one for each
+//! channel; one more is a violation. Nothing is dropped on the way and no stream is opened by anyone else.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -19,7 +19,7 @@ use libp2p::swarm::{
 };
 use libp2p::{PeerId, StreamProtocol};
 
-use crate::channel::{Channel, Protocols};
+use crate::channel::{CHANNELS, Channel, Protocols};
 
 /// Who opened a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,7 +75,7 @@ impl Behaviour {
             protocols: self.protocols.clone(),
             open_timeout: self.open_timeout,
             to_open: Channel::ALL.into(),
-            inbound: [false; 3],
+            inbound: [false; CHANNELS],
             events: VecDeque::new(),
         }
     }
@@ -123,7 +123,7 @@ pub(crate) struct Handler {
     protocols: Protocols,
     open_timeout: Duration,
     to_open: VecDeque<Channel>,
-    inbound: [bool; 3],
+    inbound: [bool; CHANNELS],
     events: VecDeque<LinkEvent>,
 }
 

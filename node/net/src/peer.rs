@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use vouch_types::PublicKey;
 
 use crate::budget::{Bucket, Budget};
-use crate::channel::Channel;
+use crate::channel::{CHANNELS, Channel};
 use crate::config::NetLimits;
 use crate::error::{DisconnectReason, SendError};
 use crate::session::Session;
@@ -34,9 +34,9 @@ pub struct PeerStatus {
     /// Payload bytes written on the channels since the peer was admitted.
     pub bytes_out: u64,
     /// Messages waiting to be written, in the order of [`Channel::ALL`].
-    pub queue_messages: [usize; 3],
+    pub queue_messages: [usize; CHANNELS],
     /// Bytes waiting to be written, in the same order.
-    pub queue_bytes: [usize; 3],
+    pub queue_bytes: [usize; CHANNELS],
     /// Protocol violations since the peer was admitted.
     pub violations: u64,
     /// Why the last dial or connection failed. Kept after a new connection, with [`Self::connected_since`] to tell.
@@ -53,7 +53,7 @@ pub(crate) struct Peer {
     /// Places for our requests.
     pub(crate) requests_out: Arc<Semaphore>,
     /// What it may send, per channel.
-    pub(crate) budgets: [Mutex<Budget>; 3],
+    pub(crate) budgets: [Mutex<Budget>; CHANNELS],
     /// How often it may ask. Held across the wait, so that requests pass in order.
     pub(crate) request_budget: tokio::sync::Mutex<Bucket>,
     state: Mutex<State>,

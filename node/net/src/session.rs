@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use vouch_types::PublicKey;
 
-use crate::channel::Channel;
+use crate::channel::{CHANNELS, Channel};
 use crate::config::NetLimits;
 use crate::driver::Command;
 use crate::error::{DisconnectReason, SendError};
@@ -35,7 +35,7 @@ pub(crate) struct Session {
     pub(crate) peer: Arc<Peer>,
     pub(crate) connection: ConnectionId,
     pub(crate) since: SystemTime,
-    outboxes: [Outbox; 3],
+    outboxes: [Outbox; CHANNELS],
     stop: CancellationToken,
     reason: OnceLock<DisconnectReason>,
 }
@@ -49,7 +49,7 @@ struct Outbox {
     message_bytes_max: usize,
 }
 
-type Receivers = [mpsc::Receiver<Bytes>; 3];
+type Receivers = [mpsc::Receiver<Bytes>; CHANNELS];
 
 impl Outbox {
     fn push(&self, message: Bytes) -> Result<(), SendError> {
@@ -86,16 +86,16 @@ impl Session {
             };
             (outbox, receiver)
         };
-        let [(a, a_receiver), (b, b_receiver), (c, c_receiver)] = Channel::ALL.map(outbox);
+        let [(a, a_receiver), (b, b_receiver), (c, c_receiver), (d, d_receiver)] = Channel::ALL.map(outbox);
         let session = Self {
             peer,
             connection,
             since: SystemTime::now(),
-            outboxes: [a, b, c],
+            outboxes: [a, b, c, d],
             stop: CancellationToken::new(),
             reason: OnceLock::new(),
         };
-        (Arc::new(session), [a_receiver, b_receiver, c_receiver])
+        (Arc::new(session), [a_receiver, b_receiver, c_receiver, d_receiver])
     }
 
     /// Queues a message. A full consensus queue ends the session: better to start over than to miss a vote.
@@ -136,7 +136,7 @@ impl Session {
 pub(crate) struct SessionTask {
     pub(crate) session: Arc<Session>,
     pub(crate) receivers: Receivers,
-    pub(crate) streams: [StreamPair; 3],
+    pub(crate) streams: [StreamPair; CHANNELS],
     pub(crate) shared: Arc<Shared>,
     pub(crate) events: EventSenders,
     pub(crate) commands: mpsc::Sender<Command>,
@@ -179,11 +179,11 @@ impl SessionTask {
     }
 }
 
-/// Runs the six directions until the first of them fails or the session is ended from outside.
+/// Runs both directions of every channel until the first of them fails or the session is ended from outside.
 async fn move_messages(
     session: &Arc<Session>,
     receivers: Receivers,
-    streams: [StreamPair; 3],
+    streams: [StreamPair; CHANNELS],
     shared: &Shared,
     events: &EventSenders,
 ) -> DisconnectReason {

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::channel::Channel;
+use crate::channel::{CHANNELS, Channel};
 
 macro_rules! counters {
     ($($(#[doc = $doc:literal])+ $name:ident = $metric:literal),* $(,)?) => {
@@ -11,20 +11,20 @@ macro_rules! counters {
         pub struct NetStats {
             $($(#[doc = $doc])+ pub $name: u64,)*
             /// Per channel, in the order of [`Channel::ALL`].
-            pub channels: [ChannelStats; 3],
+            pub channels: [ChannelStats; CHANNELS],
         }
 
         #[derive(Debug, Default)]
         pub(crate) struct Counters {
             $(pub(crate) $name: AtomicU64,)*
-            pub(crate) channels: [ChannelCounters; 3],
+            pub(crate) channels: [ChannelCounters; CHANNELS],
         }
 
         impl Counters {
             pub(crate) fn snapshot(&self) -> NetStats {
                 NetStats {
                     $($name: self.$name.load(Ordering::Relaxed),)*
-                    channels: [0, 1, 2].map(|i: usize| self.channels[i].snapshot()),
+                    channels: Channel::ALL.map(|channel| self.channels[channel.index()].snapshot()),
                 }
             }
         }

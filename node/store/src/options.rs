@@ -46,6 +46,10 @@ pub(crate) const fn column_family(table: Table) -> &'static str {
         Table::Undecided => "undecided",
         Table::ConsensusLog => "consensus_log",
         Table::Pending => "pending",
+        Table::Vault => "vault",
+        Table::VaultCopies => "vault_copies",
+        Table::VaultKeys => "vault_keys",
+        Table::VaultAudit => "vault_audit",
     }
 }
 
@@ -105,12 +109,19 @@ fn table_options(table: Table, cache: &Cache, options: &StoreOptions) -> Options
             cf.set_memtable_whole_key_filtering(true);
             cf.set_memtable_prefix_bloom_ratio(0.05);
         }
-        Table::Pending | Table::Validators | Table::Undecided => blocks.set_bloom_filter(10.0, false),
+        Table::Pending
+        | Table::Validators
+        | Table::Undecided
+        | Table::Vault
+        | Table::VaultCopies
+        | Table::VaultKeys => {
+            blocks.set_bloom_filter(10.0, false);
+        }
         _ => blocks.set_block_size(16 << 10),
     }
     match table {
-        // Hashes do not compress, and read again at once pages should cost no decompression.
-        Table::Tree => {
+        // Hashes and ciphertext do not compress, and read again at once pages should cost no decompression.
+        Table::Tree | Table::VaultCopies | Table::VaultKeys => {
             cf.set_compression_type(DBCompressionType::None);
             cf.set_bottommost_compression_type(DBCompressionType::None);
         }

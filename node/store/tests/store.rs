@@ -484,6 +484,28 @@ fn other_formats_are_refused() {
     assert!(error.to_string().contains("without a number"), "{error}");
 }
 
+#[test]
+fn tables_of_a_later_version_are_made_when_it_opens_the_store() {
+    let directory = TempDir::new().unwrap();
+    let store = open(directory.path());
+    put(&store, Table::State, "a", "1");
+    drop(store);
+    // A store from before the vault: without its tables.
+    let mut db =
+        rocksdb::DB::open_cf(&rocksdb::Options::default(), directory.path(), column_families(directory.path()))
+            .unwrap();
+    for name in ["vault", "vault_copies", "vault_keys", "vault_audit"] {
+        db.drop_cf(name).unwrap();
+    }
+    drop(db);
+    assert!(!column_families(directory.path()).contains(&"vault".to_owned()));
+    let store = open(directory.path());
+    assert_eq!(store.get(Table::State, b"a").unwrap(), Some(b"1".to_vec()));
+    put(&store, Table::VaultCopies, "b", "2");
+    drop(store);
+    assert_eq!(open(directory.path()).get(Table::VaultCopies, b"b").unwrap(), Some(b"2".to_vec()));
+}
+
 fn column_families(path: &Path) -> Vec<String> {
     rocksdb::DB::list_cf(&rocksdb::Options::default(), path).unwrap()
 }

@@ -211,7 +211,7 @@ async fn violates(bytes: &[u8], what: &str) {
     let key = key_of(&[50; 32]);
     node.net.set_peers(vec![nowhere(key)]);
     let mut raw = RawPeer::dial([50; 32], &node, CHAIN);
-    let [mut stream, _blocks, _transactions] = raw.open_channels(&node).await;
+    let [mut stream, _blocks, _transactions, _documents] = raw.open_channels(&node).await;
     node.connected(key).await;
     stream.write_all(bytes).await.unwrap();
     stream.flush().await.unwrap();

@@ -15,7 +15,7 @@ async fn four_nodes_form_a_full_mesh_with_one_connection_per_pair() {
         assert_eq!(node.net.stats().peers_connected, 3);
         let peers = node.net.peers();
         assert_eq!(peers.len(), 3);
-        assert!(peers.iter().all(|p| p.connected_since.is_some() && p.queue_messages == [0; 3]));
+        assert!(peers.iter().all(|p| p.connected_since.is_some() && p.queue_messages == [0; 4]));
         node.until("round trips are measured", |net| net.peers().iter().all(|p| p.rtt.is_some())).await;
     }
     // Only the smaller key of each pair dialled.
@@ -27,17 +27,22 @@ async fn four_nodes_form_a_full_mesh_with_one_connection_per_pair() {
 async fn each_channel_keeps_its_order() {
     const COUNT: u32 = 50;
     let mut nodes = mesh(4, &NetLimits::default()).await;
-    for ((consensus, blocks), transactions) in
-        payloads(COUNT, 700).zip(payloads(COUNT, 300_000)).zip(payloads(COUNT, 10_000))
+    let small = payloads(COUNT, 10_000).zip(payloads(COUNT, 20_000));
+    for ((consensus, blocks), (transactions, document)) in payloads(COUNT, 700).zip(payloads(COUNT, 300_000)).zip(small)
     {
         assert_eq!(nodes[0].net.broadcast(Channel::Consensus, &consensus).queued, 3);
         assert_eq!(nodes[0].net.broadcast(Channel::Blocks, &blocks).queued, 3);
         assert_eq!(nodes[0].net.broadcast(Channel::Transactions, &transactions).queued, 3);
+        assert_eq!(nodes[0].net.broadcast(Channel::Vault, &document).queued, 3);
     }
     let sender = nodes[0].key();
     for node in &mut nodes[1..] {
-        for (channel, size) in [(Channel::Consensus, 700), (Channel::Blocks, 300_000), (Channel::Transactions, 10_000)]
-        {
+        for (channel, size) in [
+            (Channel::Consensus, 700),
+            (Channel::Blocks, 300_000),
+            (Channel::Transactions, 10_000),
+            (Channel::Vault, 20_000),
+        ] {
             for expected in payloads(COUNT, size) {
                 let (from, bytes) = node.received(channel).await;
                 assert_eq!((from, number(&bytes)), (sender, number(&expected)), "{channel:?}");

@@ -186,6 +186,7 @@ async fn events_come_most_urgent_first() {
     let mut nodes = mesh(2, &NetLimits::default()).await;
     let to = nodes[1].key();
     let one = |n| Bytes::from(vec![n; 100]);
+    nodes[0].net.send(&to, Channel::Vault, one(4)).unwrap();
     nodes[0].net.send(&to, Channel::Transactions, one(3)).unwrap();
     nodes[0].net.send(&to, Channel::Blocks, one(2)).unwrap();
     nodes[0].net.send(&to, Channel::Consensus, one(1)).unwrap();
@@ -196,4 +197,34 @@ async fn events_come_most_urgent_first() {
             other => panic!("{other:?}"),
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn documents_taken_elsewhere_hold_nothing_else_up() {
+    let mut nodes = mesh(2, &narrow()).await;
+    let (from, to) = (nodes[0].key(), nodes[1].key());
+    let mut documents = nodes[1].take_vault().unwrap();
+    assert!(nodes[1].take_vault().is_none(), "there is one receiver");
+    // Nobody takes documents until the queue is full; votes and blocks pass all the same.
+    let mut sent = 0;
+    for document in payloads(1_000, 1 << 20) {
+        match nodes[0].net.send(&to, Channel::Vault, document) {
+            Ok(()) => sent += 1,
+            Err(error) => {
+                assert_eq!(error, SendError::QueueFull);
+                break;
+            }
+        }
+    }
+    assert!((16..1_000).contains(&sent), "{sent}");
+    for (channel, bytes) in [(Channel::Consensus, &b"vote"[..]), (Channel::Blocks, b"block")] {
+        nodes[0].net.send(&to, channel, Bytes::from_static(bytes)).unwrap();
+        assert_eq!(nodes[1].received(channel).await.1, bytes);
+    }
+    for expected in 0..sent {
+        let (sender, bytes) = within("a document", documents.recv()).await.unwrap();
+        assert_eq!((sender, number(&bytes)), (from, expected));
+    }
+    assert!(documents.try_recv().is_none());
+    assert_eq!(nodes[0].net.stats().connections_closed, 0);
 }

@@ -86,6 +86,10 @@ impl Node {
         .await
     }
 
+    pub fn take_vault(&mut self) -> Option<vouch_net::VaultEvents> {
+        self.events.take_vault()
+    }
+
     pub async fn connected(&mut self, key: PublicKey) {
         self.wait("PeerConnected", |e| match e {
             Event::PeerConnected(k) if k == key => Ok(()),
@@ -168,7 +172,7 @@ pub fn protocol(chain: ChainId, name: &str) -> StreamProtocol {
     StreamProtocol::try_from_owned(format!("/vouch/{digits}/{name}/1")).unwrap()
 }
 
-pub const ALL_NAMES: [&str; 4] = ["consensus", "blocks", "transactions", "sync"];
+pub const ALL_NAMES: [&str; 5] = ["consensus", "blocks", "transactions", "vault", "sync"];
 
 /// A peer made of plain libp2p: accepts every protocol and reports what happens to it.
 pub struct RawPeer {
@@ -250,11 +254,12 @@ impl RawPeer {
     }
 
     /// Opens all channels, as an honest peer would.
-    pub async fn open_channels(&mut self, target: &Node) -> [Stream; 3] {
+    pub async fn open_channels(&mut self, target: &Node) -> [Stream; 4] {
         let names = Channel::ALL.map(Channel::name);
         let a = self.open(target, CHAIN, names[0]).await;
         let b = self.open(target, CHAIN, names[1]).await;
-        [a, b, self.open(target, CHAIN, names[2]).await]
+        let c = self.open(target, CHAIN, names[2]).await;
+        [a, b, c, self.open(target, CHAIN, names[3]).await]
     }
 }
 
