@@ -13,7 +13,7 @@ pub type TypeText = Text<256>;
 /// Room for the definition of a named type or event.
 pub type DefinitionText = Text<8192>;
 /// Room for a whole ABI.
-pub type AbiText = Text<49152>;
+pub type AbiText = Text<131072>;
 
 /// What a method may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

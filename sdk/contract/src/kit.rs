@@ -152,9 +152,10 @@ impl<C: Contract> Kit<C> {
             read_only: context.read_only,
             other: self.other,
         };
-        RUNNING.with_borrow_mut(|slot| *slot = Some(running));
+        // A contract that this one is called by goes on afterwards.
+        let caller = RUNNING.replace(Some(running));
         let ended = catch_unwind(AssertUnwindSafe(|| C::dispatch(&context, method, arguments)));
-        let ran = RUNNING.take().expect("set above, and taken only here");
+        let ran = RUNNING.replace(caller).expect("set above, and taken only here");
         self.host_calls = ran.host_calls;
         let output = match ended {
             Ok(result) => result.map_err(failed)?,

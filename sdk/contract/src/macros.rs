@@ -314,7 +314,7 @@ macro_rules! contract {
                                 concat!("the arguments of ", stringify!($method), " do not decode"),
                             ));
                         };
-                        let result: $result = $method(context, $($arg),*)?;
+                        let result: $result = self::$method(context, $($arg),*)?;
                         Ok($crate::encode(&result))
                     })*
                     _ => {

@@ -1,5 +1,5 @@
 //! The kit answers for members and accounts as a node does.
-use vouch_contract::{Account, Context, String, Vec, account_roles, contract, kit::Kit, member, membership};
+use vouch_contract::{Account, Context, String, Vec, account_roles, call, contract, kit::Kit, member, membership};
 
 contract! {
     name: "who",
@@ -17,6 +17,7 @@ contract! {
         query belongs(account: Account = ("Account", "账户")) -> Option<String> = ("Belongs to", "所属");
         query role(name: String = ("Member", "成员")) -> Option<String> = ("Role", "角色");
         query active(name: String = ("Member", "成员")) -> bool = ("Active", "有效");
+        query relayed(name: String = ("Member", "成员")) -> Vec<String> = ("Role elsewhere and here", "别处与此处的角色");
     }
 }
 
@@ -39,6 +40,25 @@ fn role(_: &Context, name: String) -> Result<Option<String>, WhoError> {
 
 fn active(_: &Context, name: String) -> Result<bool, WhoError> {
     Ok(member(&name).is_some_and(|m| m.active))
+}
+
+fn relayed(_: &Context, name: String) -> Result<Vec<String>, WhoError> {
+    let elsewhere: Option<String> = call("elsewhere", "role", &(name.clone(),), u64::MAX).ok().flatten();
+    Ok([elsewhere, member(&name).map(|m| m.role)].into_iter().flatten().collect())
+}
+
+#[test]
+fn a_called_contract_may_run_in_a_kit_of_its_own() {
+    let mut kit = Kit::<Contract>::new();
+    kit.add_member(Account([1; 32]), "hub", "platform");
+    kit.other = |contract, method, arguments| {
+        assert_eq!(contract, "elsewhere");
+        let mut elsewhere = Kit::<Contract>::new();
+        elsewhere.add_member(Account([1; 32]), "hub", "regulator");
+        elsewhere.call_bytes(method, arguments)
+    };
+    let relayed = kit.call("relayed", ("hub".to_owned(),));
+    assert_eq!(relayed, Ok(vec!["regulator".to_owned(), "platform".to_owned()]), "the caller goes on where it was");
 }
 
 #[test]
