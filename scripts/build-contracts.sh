@@ -32,7 +32,7 @@ while [ $# -gt 0 ]; do
   esac
   shift
 done
-[ ${#packages[@]} -gt 0 ] || packages=(notary meter light)
+[ ${#packages[@]} -gt 0 ] || packages=(notary meter relations documents light)
 
 has_own_target() { [ -d "$(rustc --print sysroot 2>/dev/null)/lib/rustlib/$target/lib" ]; }
 debian_is_ready() {

@@ -98,7 +98,7 @@ pub struct RelationshipEntry {
     pub relationship: Relationship,
 }
 
-/// A subject was registered.
+/// A subject was registered, and its member serves it from now on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite)]
 pub struct SubjectRegistered {
     /// The alias.
