@@ -21,6 +21,8 @@ pub const MEMBER_ENTRIES_MAX: usize = 64;
 pub const CONTRACTS_MAX: usize = 64;
 /// Most bytes of one contract's code.
 pub const CONTRACT_CODE_BYTES_MAX: usize = 2 << 20;
+/// Most bytes of a certificate.
+pub const CERTIFICATE_BYTES_MAX: usize = 4 << 10;
 /// Longest title or chain name, in bytes.
 pub const TITLE_BYTES_MAX: usize = 200;
 
@@ -196,6 +198,13 @@ pub struct Member {
     pub role: Role,
     /// Who speaks for it.
     pub admin: AdminPolicy,
+    /// Its X25519 key, which others encrypt its private data to; 64 hexadecimal digits in JSON. It can be set later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encryption_key: Option<Hash32>,
+    /// The root certificate of its own authority, X.509 in DER, as base64 in JSON; at most [`CERTIFICATE_BYTES_MAX`]
+    /// bytes. It can be set later.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "crate::json::optional_base64_bytes")]
+    pub ca_certificate: Option<Vec<u8>>,
     /// Its nodes, ascending by name.
     #[serde(default)]
     pub nodes: Vec<NodeEntry>,
@@ -246,7 +255,7 @@ pub struct GenesisDocument {
 }
 
 impl GenesisDocument {
-    /// Brings every list into canonical order and fills in `system_threshold` where it is 0: more than half of the members.
+    /// Brings every list into canonical order.
     pub fn sort(&mut self) {
         for member in &mut self.members {
             member.admin.keys.sort_unstable();
@@ -258,9 +267,6 @@ impl GenesisDocument {
         }
         self.members.sort_by(|a, b| a.name.cmp(&b.name));
         self.contracts.sort_by(|a, b| a.name.cmp(&b.name));
-        if self.params.system_threshold == 0 {
-            self.params.system_threshold = u16::try_from(self.members.len() / 2 + 1).unwrap_or(u16::MAX);
-        }
     }
 
     /// The document's one encoding, which the chain id is made from.

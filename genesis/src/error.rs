@@ -79,6 +79,20 @@ pub enum GenesisError {
         /// How many keys or members there are.
         max: usize,
     },
+    /// A share of the members that nobody could reach, or that is none.
+    #[error("{path}: {text} is no share of the members; write > N/D or >= N/D")]
+    Fraction {
+        /// Where.
+        path: String,
+        /// The share.
+        text: String,
+    },
+    /// A key that nobody could encrypt to.
+    #[error("{path}: not a usable X25519 key")]
+    EncryptionKey {
+        /// Where.
+        path: String,
+    },
     /// Powers that make no validator set.
     #[error("members: {0}")]
     Validators(#[from] ValidatorSetError),
@@ -131,7 +145,8 @@ impl GenesisError {
             Self::DuplicateName { .. } => "genesis.duplicate_name",
             Self::DuplicateKey { .. } => "genesis.duplicate_key",
             Self::WeakKey { .. } => "genesis.weak_key",
-            Self::Threshold { .. } => "genesis.threshold",
+            Self::Threshold { .. } | Self::Fraction { .. } => "genesis.threshold",
+            Self::EncryptionKey { .. } => "genesis.encryption_key",
             Self::Validators(ValidatorSetError::Empty) => "genesis.no_validator",
             Self::Validators(ValidatorSetError::TooMany) => "genesis.too_many_validators",
             Self::Validators(ValidatorSetError::Order | ValidatorSetError::Power) => "genesis.power",

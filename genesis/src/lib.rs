@@ -14,13 +14,16 @@ pub mod document;
 pub mod error;
 mod json;
 pub mod params;
+pub mod threshold;
 mod validate;
 
 pub use document::{
-    AccountEntry, AccountRole, AdminPolicy, CONTRACT_CODE_BYTES_MAX, CONTRACTS_MAX, DOCUMENT_BYTES_MAX, FORMAT_VERSION,
-    GenesisContract, GenesisDocument, MEMBER_ENTRIES_MAX, MEMBERS_MAX, Member, MemberName, NodeEntry, Role,
-    TITLE_BYTES_MAX,
+    AccountEntry, AccountRole, AdminPolicy, CERTIFICATE_BYTES_MAX, CONTRACT_CODE_BYTES_MAX, CONTRACTS_MAX,
+    DOCUMENT_BYTES_MAX, FORMAT_VERSION, GenesisContract, GenesisDocument, MEMBER_ENTRIES_MAX, MEMBERS_MAX, Member,
+    MemberName, NodeEntry, Role, TITLE_BYTES_MAX,
 };
 pub use error::GenesisError;
 pub use json::JSON_BYTES_MAX;
 pub use params::ChainParams;
+pub use threshold::{DecisionKind, Threshold, Thresholds};
+pub use validate::{is_address, is_encryption_key};

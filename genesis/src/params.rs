@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use vouch_types::{block::BLOCK_BYTES_MAX, transaction::TRANSACTION_BYTES_MAX};
 use wincode::{SchemaRead, SchemaWrite};
 
-use crate::error::GenesisError;
+use crate::{error::GenesisError, threshold::Thresholds};
 
 /// Bytes a block's header and framing take at most, on top of its transactions.
 const BLOCK_FRAME_BYTES: u64 = 1024;
@@ -39,8 +39,14 @@ pub struct ChainParams {
     pub timeout_max_ms: u32,
     /// How far a block's time may be ahead of a validator's clock; 10 ms to 10 min.
     pub clock_drift_max_ms: u32,
-    /// How many members must agree to a change of the system. Left out or 0 in a text, it becomes more than half.
-    pub system_threshold: u16,
+    /// How many members must agree to a decision, by its kind.
+    pub thresholds: Thresholds,
+    /// How long a proposal may be open, in hours; 1 to 8,784 (a year).
+    pub proposal_hours_max: u16,
+    /// How many proposals of one member may be open; 1 to 256.
+    pub proposals_per_member_max: u16,
+    /// How many packages that no contract has used one member may keep in the state; 1 to 64.
+    pub packages_per_member_max: u16,
 }
 
 impl Default for ChainParams {
@@ -59,16 +65,19 @@ impl Default for ChainParams {
             timeout_growth_ms: 200,
             timeout_max_ms: 3_000,
             clock_drift_max_ms: 2_000,
-            system_threshold: 0,
+            thresholds: Thresholds::default(),
+            proposal_hours_max: 720,
+            proposals_per_member_max: 16,
+            packages_per_member_max: 8,
         }
     }
 }
 
 impl ChainParams {
-    /// Checks every bound except `system_threshold`'s, which depends on the members.
+    /// Checks every bound.
     ///
     /// # Errors
-    /// [`GenesisError::Param`], the first parameter out of bounds.
+    /// [`GenesisError::Param`], the first parameter out of bounds, or [`GenesisError::Fraction`].
     pub fn validate(&self) -> Result<(), GenesisError> {
         const MINUTE_MS: u64 = 60_000;
         const FUEL_MAX: u64 = 1 << 50;
@@ -90,12 +99,15 @@ impl ChainParams {
             ("timeout_growth_ms", self.timeout_growth_ms.into(), 10, MINUTE_MS),
             ("timeout_max_ms", self.timeout_max_ms.into(), first_wait, MINUTE_MS),
             ("clock_drift_max_ms", self.clock_drift_max_ms.into(), 10, 10 * MINUTE_MS),
+            ("proposal_hours_max", self.proposal_hours_max.into(), 1, 366 * 24),
+            ("proposals_per_member_max", self.proposals_per_member_max.into(), 1, 256),
+            ("packages_per_member_max", self.packages_per_member_max.into(), 1, 64),
         ];
         for (name, actual, min, max) in bounds {
             if actual < min || actual > max {
                 return Err(GenesisError::Param { path: format!("params.{name}"), actual, min, max });
             }
         }
-        Ok(())
+        self.thresholds.validate()
     }
 }

@@ -6,8 +6,8 @@ use vouch_types::{PublicKey, encode};
 
 use crate::{
     document::{
-        CONTRACT_CODE_BYTES_MAX, CONTRACTS_MAX, DOCUMENT_BYTES_MAX, FORMAT_VERSION, GenesisContract, GenesisDocument,
-        MEMBER_ENTRIES_MAX, MEMBERS_MAX, Member, NodeEntry, TITLE_BYTES_MAX, is_name,
+        CERTIFICATE_BYTES_MAX, CONTRACT_CODE_BYTES_MAX, CONTRACTS_MAX, DOCUMENT_BYTES_MAX, FORMAT_VERSION,
+        GenesisContract, GenesisDocument, MEMBER_ENTRIES_MAX, MEMBERS_MAX, Member, NodeEntry, TITLE_BYTES_MAX, is_name,
     },
     error::GenesisError,
 };
@@ -31,7 +31,6 @@ impl GenesisDocument {
         self.params.validate()?;
         check_size("members", self.members.len(), 1, MEMBERS_MAX)?;
         check_size("contracts", self.contracts.len(), 0, CONTRACTS_MAX)?;
-        check_threshold("params.system_threshold", self.params.system_threshold, self.members.len())?;
         let mut seen = Seen::default();
         for (i, member) in self.members.iter().enumerate() {
             seen.check_member(&format!("members[{i}]"), member)?;
@@ -82,6 +81,12 @@ impl<'a> Seen<'a> {
         check_threshold(&format!("{path}.admin.threshold"), admin.threshold, admin.keys.len())?;
         for (i, key) in admin.keys.iter().enumerate() {
             self.check_key(&|| format!("{path}.admin.keys[{i}]"), key)?;
+        }
+        if member.encryption_key.is_some_and(|key| !is_encryption_key(&key.0)) {
+            return Err(GenesisError::EncryptionKey { path: format!("{path}.encryption_key") });
+        }
+        if let Some(certificate) = &member.ca_certificate {
+            check_size(&format!("{path}.ca_certificate"), certificate.len(), 1, CERTIFICATE_BYTES_MAX)?;
         }
         check_size(&format!("{path}.nodes"), member.nodes.len(), 0, MEMBER_ENTRIES_MAX)?;
         for (i, node) in member.nodes.iter().enumerate() {
@@ -158,7 +163,8 @@ fn check_threshold(path: &str, actual: u16, max: usize) -> Result<(), GenesisErr
 }
 
 /// `host:port` or a multiaddr with one host and one TCP port. Whether the host exists is for the network to find out.
-fn is_address(text: &str) -> bool {
+#[must_use]
+pub fn is_address(text: &str) -> bool {
     if text.len() > ADDRESS_BYTES_MAX {
         return false;
     }
@@ -176,6 +182,35 @@ fn is_address(text: &str) -> bool {
     let host_ok = bracketed.map_or_else(|| is_host(host), |h| h.parse::<std::net::Ipv6Addr>().is_ok());
     host_ok && is_port(port)
 }
+
+/// Whether somebody can encrypt to an X25519 key: the few points of small order give everybody the same secret.
+#[must_use]
+pub fn is_encryption_key(key: &[u8; 32]) -> bool {
+    // The highest bit is ignored by the function; the list is that of RFC 7748's implementations, canonical or not.
+    let mut masked = *key;
+    masked[31] &= 0x7f;
+    let p = |low: u8| {
+        let mut bytes = [0xff; 32];
+        (bytes[0], bytes[31]) = (low, 0x7f);
+        bytes
+    };
+    let small = |low: u8| {
+        let mut bytes = [0; 32];
+        bytes[0] = low;
+        bytes
+    };
+    let of_small_order = [small(0), small(1), p(0xec), p(0xed), p(0xee), ORDER_8_FIRST, ORDER_8_SECOND];
+    !of_small_order.contains(&masked)
+}
+
+const ORDER_8_FIRST: [u8; 32] = [
+    0xe0, 0xeb, 0x7a, 0x7c, 0x3b, 0x41, 0xb8, 0xae, 0x16, 0x56, 0xe3, 0xfa, 0xf1, 0x9f, 0xc4, 0x6a, 0xda, 0x09, 0x8d,
+    0xeb, 0x9c, 0x32, 0xb1, 0xfd, 0x86, 0x62, 0x05, 0x16, 0x5f, 0x49, 0xb8, 0x00,
+];
+const ORDER_8_SECOND: [u8; 32] = [
+    0x5f, 0x9c, 0x95, 0xbc, 0xa3, 0x50, 0x8c, 0x24, 0xb1, 0xd0, 0xb1, 0x55, 0x9c, 0x83, 0xef, 0x5b, 0x04, 0x44, 0x5c,
+    0xc4, 0x58, 0x1c, 0x8e, 0x86, 0xd8, 0x22, 0x4e, 0xdd, 0xd0, 0x9f, 0x11, 0x57,
+];
 
 fn is_host(host: &str) -> bool {
     !host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b))

@@ -1,6 +1,6 @@
 //! The API's view of this node.
 
-use std::{sync::Arc, time::Duration};
+use std::{ops::Bound, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -13,11 +13,12 @@ use vouch_ledger::{
 use vouch_net::NetHandle;
 use vouch_replica::{Refusal, ReplicaStatus};
 use vouch_types::{
-    Call, CodeHash, ContractName, Height, NodeId, Round, TransactionError, TxId, ValidatorSet,
+    AccountId, Call, ContractName, Hash32, Height, NodeId, Round, TransactionError, TxId, ValidatorSet,
     api::{
-        BackupView, BlockSummary, ChainParams, Claim, Condition, ConditionState, ContractSummary, ContractView, Cursor,
-        EvidenceView, FinalBlock, HexBytes, MemberNodeView, MemberView, NodeStatus, PeerView, QueryRequest, QueryView,
-        Role, StateView, SubmitStatus, Submitted, TransactionStatus, ValidatorView, ValidatorsView,
+        AccountView, BackupView, BlockSummary, CertificateView, ChainParams, Claim, Condition, ConditionState,
+        ContractSummary, ContractView, Cursor, DryRunView, EvidenceView, FinalBlock, HexBytes, MemberView, NodeStatus,
+        PackageView, PeerView, ProposalSummary, ProposalView, QueryRequest, QueryView, Role, StateView, SubmitStatus,
+        Submitted, TransactionStatus, ValidatorView, ValidatorsView,
     },
     encode,
 };
@@ -26,6 +27,7 @@ use crate::{
     admission::Job,
     backup,
     condition::{self, Facts},
+    decisions,
     metrics::Metrics,
     runner::{Clock, Request, wall},
     views::{self, Abis, count},
@@ -70,6 +72,10 @@ fn storage(error: &LedgerError) -> ApiError {
     }
     tracing::error!(code = error.code(), "the ledger failed while answering: {error}");
     ApiError::new("node.storage", "the node could not read what it stores")
+}
+
+fn items(limit: u32) -> usize {
+    usize::try_from(limit).unwrap_or(usize::MAX)
 }
 
 fn gone() -> ApiError {
@@ -117,16 +123,7 @@ impl NodeBackend {
     }
 
     fn contract_view(at: &Published, name: &ContractName) -> Option<ContractSummary> {
-        at.registry.contracts.get(name).map(|record| ContractSummary {
-            name: name.clone(),
-            code_hash: record.code,
-            deployed_at: record.deployed_at,
-        })
-    }
-
-    fn kernel_summary() -> ContractSummary {
-        let name = ContractName::new(SYSTEM).expect("the kernel's name has the form of one");
-        ContractSummary { name, code_hash: CodeHash::ZERO, deployed_at: Height::ZERO }
+        at.registry.contracts.get(name).map(decisions::contract_summary)
     }
 
     fn peers(&self, at: &Published) -> Vec<PeerView> {
@@ -412,7 +409,7 @@ impl Backend for NodeBackend {
         let unreadable = || serde_json::Value::Null;
         if name.as_str() == SYSTEM {
             let abi = serde_json::from_str(kernel::ABI_JSON).unwrap_or_else(|_| unreadable());
-            return Ok(ContractView { summary: Self::kernel_summary(), code_bytes: 0, abi });
+            return Ok(ContractView { summary: decisions::kernel_summary(), code_bytes: 0, abi });
         }
         let summary = Self::contract_view(&at, &name)
             .ok_or_else(|| ApiError::new("contract.unknown", format!("there is no contract {name}")))?;
@@ -427,7 +424,7 @@ impl Backend for NodeBackend {
         let at = self.reader.published();
         let mut names: Vec<ContractSummary> =
             at.registry.contracts.keys().filter_map(|name| Self::contract_view(&at, name)).collect();
-        names.push(Self::kernel_summary());
+        names.push(decisions::kernel_summary());
         names.sort_by(|a, b| a.name.cmp(&b.name));
         let above = |summary: &ContractSummary| after.as_ref().is_none_or(|after| summary.name > *after);
         Ok(names.into_iter().filter(above).take(usize::try_from(limit).unwrap_or(usize::MAX)).collect())
@@ -448,21 +445,60 @@ impl Backend for NodeBackend {
 
     async fn members(&self) -> Result<Vec<MemberView>, ApiError> {
         let at = self.reader.published();
-        let registry = &at.registry;
-        let view = |member: &vouch_ledger::registry::MemberRecord| MemberView {
-            name: member.name.clone(),
-            role: member.role.to_string(),
-            title: Some(member.title.clone()),
-            active: member.active,
-            nodes: registry
-                .nodes
-                .iter()
-                .filter(|(_, n)| n.member == member.name)
-                .map(|(id, n)| MemberNodeView { node: *id, name: n.name.clone(), key: n.consensus_key, power: n.power })
-                .collect(),
-            accounts: count(registry.accounts.values().filter(|a| a.member == member.name).count()),
-        };
-        Ok(registry.members.values().map(view).collect())
+        Ok(at.registry.members.values().map(|member| decisions::member_view(&at.registry, member)).collect())
+    }
+
+    async fn accounts(
+        &self,
+        member: Option<String>,
+        after: Option<AccountId>,
+        limit: u32,
+    ) -> Result<Vec<AccountView>, ApiError> {
+        let at = self.reader.published();
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let above = at.registry.accounts.range((from, Bound::Unbounded)).map(|(_, record)| record);
+        let of_member = above.filter(|record| member.as_ref().is_none_or(|member| record.member == *member));
+        Ok(of_member.take(items(limit)).map(|record| decisions::account_view(record)).collect())
+    }
+
+    async fn certificates(
+        &self,
+        member: Option<String>,
+        after: Option<Hash32>,
+        limit: u32,
+    ) -> Result<Vec<CertificateView>, ApiError> {
+        let at = self.reader.published();
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let above = at.registry.certificates.range((from, Bound::Unbounded)).map(|(_, record)| record);
+        let of_member = above.filter(|record| member.as_ref().is_none_or(|member| record.member == *member));
+        let view = |record: &Arc<_>| decisions::certificate_view(record, at.head.time);
+        Ok(of_member.take(items(limit)).map(view).collect())
+    }
+
+    async fn packages(&self) -> Result<Vec<PackageView>, ApiError> {
+        let at = self.reader.published();
+        Ok(at.registry.packages.values().map(|record| decisions::package_view(&at.registry, record)).collect())
+    }
+
+    async fn proposals(&self, before: Option<u64>, limit: u32) -> Result<Vec<ProposalSummary>, ApiError> {
+        let found = self.read(move |reader| reader.proposals(before, items(limit))).await?;
+        Ok(found.iter().map(decisions::proposal_summary).collect())
+    }
+
+    async fn proposal(&self, id: u64) -> Result<ProposalView, ApiError> {
+        let found = self.read(move |reader| reader.proposal(id)).await?;
+        let found = found.ok_or_else(|| decisions::unknown_proposal(id))?;
+        let (abis, at) = (Arc::clone(&self.abis), self.reader.published());
+        self.read(move |reader| Ok(decisions::proposal_view(&found, reader, &at, &abis))).await
+    }
+
+    async fn dry_run(&self, id: u64) -> Result<DryRunView, ApiError> {
+        let run = self.read(move |reader| {
+            let Some(found) = reader.proposal(id)? else { return Ok(None) };
+            let run = reader.dry_run(&found.proposal.matter, &found.actions)?;
+            Ok(Some(decisions::dry_run_view(&run, found.actions.len(), reader)))
+        });
+        run.await?.ok_or_else(|| decisions::unknown_proposal(id))
     }
 
     async fn evidence(&self, after: Option<Cursor>, limit: u32) -> Result<Vec<EvidenceView>, ApiError> {
@@ -547,6 +583,7 @@ impl Backend for NodeBackend {
             transaction_bytes_max: params.transaction_bytes_max,
             block_bytes_max: params.block_bytes_max,
             transaction_fuel_max: params.fuel_per_transaction_max,
+            parameters: decisions::parameters(&at.registry),
         })
     }
 

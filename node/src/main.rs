@@ -7,6 +7,7 @@ mod backup;
 mod commands;
 mod condition;
 mod config;
+mod decisions;
 mod dev;
 mod home;
 mod metrics;

@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 use vouch_genesis::{
     AccountEntry, AccountRole, AdminPolicy, ChainParams, FORMAT_VERSION, GenesisContract, GenesisDocument, Member,
-    MemberName, NodeEntry, Role,
+    MemberName, NodeEntry, Role, Threshold,
 };
-use vouch_types::{ContractName, Power, PublicKey, SecretKey, TimestampMs};
+use vouch_types::{ContractName, Hash32, Power, PublicKey, SecretKey, TimestampMs};
 
 fn key(n: u8) -> PublicKey {
     SecretKey::from_seed([n; 32]).public()
@@ -21,6 +21,8 @@ fn member(name: &str, role: Role, first_key: u8) -> Member {
         title: format!("{name} 机构"),
         role,
         admin: AdminPolicy { threshold: 2, keys },
+        encryption_key: Some(Hash32([first_key; 32])),
+        ca_certificate: Some(vec![0x30, first_key]),
         nodes: vec![NodeEntry {
             name: format!("{name}-node"),
             consensus_key: key(first_key + 3),
@@ -61,7 +63,7 @@ fn four_members() -> GenesisDocument {
 fn a_good_document_survives_text_and_bytes() {
     let document = four_members();
     document.validate().unwrap();
-    assert_eq!(document.params.system_threshold, 3, "more than half of four");
+    assert_eq!(document.params.thresholds.membership.needed(4), 3, "more than two thirds of four");
     assert_eq!(GenesisDocument::from_json(&document.to_json()).unwrap(), document);
     assert_eq!(GenesisDocument::from_bytes(&document.to_bytes().unwrap()).unwrap(), document);
     assert_eq!(document.validator_set().unwrap().members().len(), 4);
@@ -88,12 +90,14 @@ fn order_in_the_text_does_not_change_the_chain() {
 #[test]
 fn every_part_of_the_content_changes_the_chain() {
     type Change = fn(&mut GenesisDocument);
-    let changes: [Change; 13] = [
+    let changes: [Change; 15] = [
         |_| (),
         |d| d.chain_name.push('!'),
         |d| d.time.0 += 1,
         |d| d.params.expiry_window += 1,
-        |d| d.params.system_threshold -= 1,
+        |d| d.params.thresholds.nodes.inclusive = true,
+        |d| d.members[0].encryption_key = None,
+        |d| d.members[1].ca_certificate = None,
         |d| d.members[0].title.push('!'),
         |d| d.members[0].role = Role::Platform,
         |d| d.members[0].admin.threshold = 1,
@@ -139,8 +143,17 @@ fn each_fault_has_its_code_and_names_its_place() {
     refused("genesis.parameter", "params.transaction_bytes_max", |d| {
         d.params.block_bytes_max = 1 << 20;
     });
-    refused("genesis.threshold", "params.system_threshold", |d| d.params.system_threshold = 5);
-    refused("genesis.threshold", "params.system_threshold", |d| d.params.system_threshold = 0);
+    refused("genesis.threshold", "params.thresholds.emergency", |d| {
+        d.params.thresholds.emergency = Threshold::more_than(3, 3);
+    });
+    refused("genesis.threshold", "params.thresholds.nodes", |d| {
+        d.params.thresholds.nodes = Threshold::at_least(0, 3);
+    });
+    refused("genesis.parameter", "params.proposal_hours_max", |d| d.params.proposal_hours_max = 0);
+    refused("genesis.encryption_key", "members[1].encryption_key", |d| {
+        d.members[1].encryption_key = Some(Hash32::ZERO);
+    });
+    refused("genesis.size", "members[1].ca_certificate", |d| d.members[1].ca_certificate = Some(vec![0; 4097]));
     refused("genesis.threshold", "members[0].admin.threshold", |d| d.members[0].admin.threshold = 4);
     refused("genesis.threshold", "members[0].admin.threshold", |d| d.members[0].admin.threshold = 0);
     refused("genesis.size", "members[0].admin.keys", |d| d.members[0].admin.keys.clear());
@@ -226,6 +239,8 @@ fn faults_in_the_text_name_their_path() {
     text_refused("members[0].admin.threshold", "\"threshold\": 2", "\"threshold\": -2");
     text_refused("members[0].nodes[0].power", "\"power\": 1", "\"power\": 1.5");
     text_refused("members[0].admin.keys[0]", "\"ed25519:", "\"ed25519:0");
+    text_refused("params.thresholds.membership", "\"> 2/3\"", "\"2/3\"");
+    text_refused("members[0].ca_certificate", "\"MBQ", "\"*BQ");
     text_refused("contracts[0].code", "\"AGFzb", "\"*GFzb");
     text_refused("members[0].nodes[0]", "\"power\": 1", "\"power\": 1, \"secret_key\": \"00\"");
     text_refused("params", "\"expiry_window\"", "\"expiry\"");

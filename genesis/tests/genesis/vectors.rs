@@ -12,6 +12,7 @@ fn sample() -> Value {
         json!({
             "name": name, "title": title, "role": role,
             "admin": {"threshold": 2, "keys": [key(n), key(n + 1), key(n + 2)]},
+            "encryption_key": "09".repeat(32), "ca_certificate": "MAA=",
             "nodes": [{
                 "name": format!("{name}-1"), "consensus_key": key(n + 3), "network_key": key(n + 4),
                 "address": format!("{name}.example:26656"), "power": 1,
@@ -21,7 +22,7 @@ fn sample() -> Value {
     };
     json!({
         "format": 1, "chain_name": "示范联盟 Sample consortium", "time_ms": 1_800_000_000_000u64,
-        "params": {"block_interval_ms": 250},
+        "params": {"block_interval_ms": 250, "thresholds": {"emergency": ">= 1/2"}},
         "members": [
             member("platform", "platform", "业务平台", 10), member("hospital", "institution", "医院", 20),
             member("supplier", "enterprise", "供应商", 30), member("regulator", "regulator", "监管机构", 40),

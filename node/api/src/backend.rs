@@ -5,10 +5,11 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use tokio::sync::watch;
 use vouch_types::{
-    ContractName, Height, TxId,
+    AccountId, ContractName, Hash32, Height, TxId,
     api::{
-        BackupView, BlockSummary, ChainParams, Claim, ContractSummary, ContractView, Cursor, EvidenceView, FinalBlock,
-        MemberView, NodeStatus, QueryRequest, QueryView, StateView, Submitted, TransactionStatus, ValidatorsView,
+        AccountView, BackupView, BlockSummary, CertificateView, ChainParams, Claim, ContractSummary, ContractView,
+        Cursor, DryRunView, EvidenceView, FinalBlock, MemberView, NodeStatus, PackageView, ProposalSummary,
+        ProposalView, QueryRequest, QueryView, StateView, Submitted, TransactionStatus, ValidatorsView,
     },
 };
 
@@ -80,6 +81,34 @@ pub trait Backend: Send + Sync + 'static {
 
     /// All members in order of name.
     async fn members(&self) -> Result<Vec<MemberView>, ApiError>;
+
+    /// Up to `limit` users and services, of one member or of all, above `after`, in ascending order of account.
+    async fn accounts(
+        &self,
+        member: Option<String>,
+        after: Option<AccountId>,
+        limit: u32,
+    ) -> Result<Vec<AccountView>, ApiError>;
+
+    /// Up to `limit` certificates, of one member or of all, above `after`, in ascending order of fingerprint.
+    async fn certificates(
+        &self,
+        member: Option<String>,
+        after: Option<Hash32>,
+        limit: u32,
+    ) -> Result<Vec<CertificateView>, ApiError>;
+
+    /// All packages in ascending order of code hash; the members bound their number.
+    async fn packages(&self) -> Result<Vec<PackageView>, ApiError>;
+
+    /// Up to `limit` proposals with numbers below `before` (from the last when `None`), highest first.
+    async fn proposals(&self, before: Option<u64>, limit: u32) -> Result<Vec<ProposalSummary>, ApiError>;
+
+    /// One proposal. Code: `proposal.unknown`.
+    async fn proposal(&self, id: u64) -> Result<ProposalView, ApiError>;
+
+    /// What a proposal would do now. Code: `proposal.unknown`.
+    async fn dry_run(&self, id: u64) -> Result<DryRunView, ApiError>;
 
     /// Up to `limit` pieces of evidence above `after`, in ascending order of height and sequence.
     async fn evidence(&self, after: Option<Cursor>, limit: u32) -> Result<Vec<EvidenceView>, ApiError>;

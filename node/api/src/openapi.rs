@@ -9,7 +9,7 @@ use utoipa::{
 };
 use vouch_types::api::FeedEnd;
 
-use crate::routes::{blocks, contracts, events, node, registry, transactions};
+use crate::routes::{blocks, contracts, events, governance, node, registry, transactions};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -34,6 +34,12 @@ use crate::routes::{blocks, contracts, events, node, registry, transactions};
         registry::validators,
         registry::members,
         registry::evidence,
+        governance::proposals,
+        governance::proposal,
+        governance::dry_run,
+        governance::accounts,
+        governance::certificates,
+        governance::packages,
         events::follow,
         node::status,
         node::params,

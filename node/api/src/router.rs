@@ -21,7 +21,7 @@ use crate::{
     metrics::Metrics,
     middleware,
     rate_limit::RateLimiter,
-    routes::{blocks, contracts, events, fallback, node, registry, transactions},
+    routes::{blocks, contracts, events, fallback, governance, node, registry, transactions},
 };
 
 /// What all handlers share.
@@ -108,6 +108,12 @@ fn v1() -> Router<Api> {
         .route("/validators", get(registry::validators))
         .route("/members", get(registry::members))
         .route("/evidence", get(registry::evidence))
+        .route("/accounts", get(governance::accounts))
+        .route("/certificates", get(governance::certificates))
+        .route("/packages", get(governance::packages))
+        .route("/proposals", get(governance::proposals))
+        .route("/proposals/{id}", get(governance::proposal))
+        .route("/proposals/{id}/dry-run", post(governance::dry_run))
         .route("/events", get(events::follow))
         .route("/status", get(node::status))
         .route("/params", get(node::params))

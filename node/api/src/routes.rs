@@ -4,6 +4,7 @@ pub(crate) mod blocks;
 pub(crate) mod contracts;
 pub(crate) mod events;
 pub(crate) mod fallback;
+pub(crate) mod governance;
 pub(crate) mod node;
 pub(crate) mod registry;
 pub(crate) mod transactions;

@@ -9,7 +9,9 @@ use crate::{
     chain::LedgerError,
     kernel,
     overlay::Overlay,
-    registry::{AccountRecord, MemberRecord, NodeRecord, Record, Registry},
+    registry::{
+        AccountRecord, AccountStanding, EncryptionKey, MemberRecord, MemberStanding, NodeRecord, Record, Registry,
+    },
     session::{Moment, Runtime, Session},
     storage::Storage,
 };
@@ -35,7 +37,7 @@ pub fn establish(
     let mut session = Session::new(overlay, Arc::new(registry), moment, Arc::clone(runtime));
     for contract in &genesis.contracts {
         kernel::install(&mut session, contract.name.as_str(), &contract.code)
-            .map_err(|e| LedgerError::Genesis(format!("contract {}: {} {}", contract.name, e.code, e.message)))?;
+            .map_err(|reason| LedgerError::Genesis(format!("contract {}: {reason}", contract.name)))?;
     }
     session.events.clear();
     Ok(session)
@@ -49,7 +51,9 @@ fn records(member: &vouch_genesis::Member) -> Vec<Record> {
         role: member.role,
         admin_threshold: member.admin.threshold,
         admin_keys: member.admin.keys.clone(),
-        active: true,
+        standing: MemberStanding::Active,
+        encryption_keys: member.encryption_key.iter().map(first_key).collect(),
+        ca_certificate: member.ca_certificate.clone(),
     })];
     records.extend(member.nodes.iter().map(|node| {
         Record::Node(NodeRecord {
@@ -67,8 +71,12 @@ fn records(member: &vouch_genesis::Member) -> Vec<Record> {
             name: account.name.clone(),
             key: account.key,
             roles: account.roles.clone(),
-            active: true,
+            standing: AccountStanding::Active,
         })
     }));
     records
+}
+
+fn first_key(key: &vouch_types::Hash32) -> EncryptionKey {
+    EncryptionKey { id: 1, key: key.0, since: Height::ZERO, retired: None }
 }

@@ -3,7 +3,7 @@
 //! Names hold no zero byte, so no contract can reach into another's space. The kernel's records stand under the name
 //! `system`, which no deployed contract may take.
 
-use vouch_types::{AccountId, ContractName, Hash32, NodeId};
+use vouch_types::{AccountId, CodeHash, ContractName, Hash32, NodeId};
 
 /// The kernel's name in calls and keys.
 pub const SYSTEM: &str = "system";
@@ -68,6 +68,52 @@ pub fn contract(name: &ContractName) -> Vec<u8> {
 #[must_use]
 pub fn code(hash: &Hash32) -> Vec<u8> {
     system_key("code", &hash.0)
+}
+
+/// What is known of a package by its code's hash.
+#[must_use]
+pub fn package(code: &CodeHash) -> Vec<u8> {
+    system_key("package", &code.0)
+}
+
+/// A certificate by fingerprint.
+#[must_use]
+pub fn certificate(fingerprint: &Hash32) -> Vec<u8> {
+    system_key("certificate", &fingerprint.0)
+}
+
+/// How many proposals there have been.
+#[must_use]
+pub fn proposal_count() -> Vec<u8> {
+    join(SYSTEM, b"proposals")
+}
+
+/// A proposal with its ballots.
+#[must_use]
+pub fn proposal(id: u64) -> Vec<u8> {
+    system_key("proposal", &id.to_be_bytes())
+}
+
+/// What a proposal does.
+#[must_use]
+pub fn proposal_actions(id: u64) -> Vec<u8> {
+    system_key("proposal-actions", &id.to_be_bytes())
+}
+
+/// Marks an open proposal of a member.
+#[must_use]
+pub fn proposal_open(member: &str, id: u64) -> Vec<u8> {
+    let mut key = proposals_open(member);
+    key.extend_from_slice(&id.to_be_bytes());
+    key
+}
+
+/// What the marks of a member's open proposals begin with. Names hold no slash, so none begins another's.
+#[must_use]
+pub fn proposals_open(member: &str) -> Vec<u8> {
+    let mut name = member.as_bytes().to_vec();
+    name.push(b'/');
+    system_key("proposal-open", &name)
 }
 
 /// First key of a kind of kernel record and the key after the last.

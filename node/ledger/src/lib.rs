@@ -12,6 +12,7 @@
 #![forbid(unsafe_code)]
 
 pub mod chain;
+pub mod decisions;
 pub mod executor;
 pub mod founding;
 pub mod kernel;
@@ -21,6 +22,7 @@ pub mod mempool;
 pub mod overlay;
 pub mod prune;
 pub mod reader;
+pub mod records;
 pub mod registry;
 pub mod session;
 pub mod snapshot;

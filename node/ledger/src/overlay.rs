@@ -78,6 +78,13 @@ impl Overlay {
         Checkpoint(self.journal.len())
     }
 
+    /// The keys written since the checkpoint, ascending, each once.
+    #[must_use]
+    pub fn changed_since(&self, from: Checkpoint) -> Vec<Vec<u8>> {
+        let written = self.journal.iter().skip(from.0).map(|undo| undo.key.clone());
+        written.collect::<std::collections::BTreeSet<_>>().into_iter().collect()
+    }
+
     /// Undoes all writes since the checkpoint.
     pub fn roll_back(&mut self, to: Checkpoint) {
         while self.journal.len() > to.0 {

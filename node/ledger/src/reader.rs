@@ -296,27 +296,41 @@ impl Reader {
         Ok(code.and_then(|code| self.runtime.vm.validate(&code).ok()).map(|info| info.abi_json))
     }
 
+    pub(crate) const fn gate(&self) -> &Gate {
+        &self.gate
+    }
+
+    pub(crate) const fn runtime(&self) -> &Arc<Runtime> {
+        &self.runtime
+    }
+
     /// Runs a read-only call at the head, on behalf of nobody in particular.
     ///
     /// # Errors
     /// [`LedgerError`]: the node must stop.
     pub fn query(&self, call: &Call) -> Result<QueryOutcome, LedgerError> {
+        self.at_one_height(|at| self.run_query(call, at))
+    }
+
+    /// Runs work that may take long beside commits, and again when a block came in between, the last time without any.
+    pub(crate) fn at_one_height<T>(
+        &self,
+        work: impl Fn(&Published) -> Result<T, LedgerError>,
+    ) -> Result<T, LedgerError> {
+        let run = |at: &Published| if at.joining { Err(LedgerError::Joining) } else { work(at) };
         for _ in 0..QUERY_TRIES {
             let before = self.published();
-            let outcome = self.run_query(call, &before);
+            let outcome = run(&before);
             let now = self.gate.read();
             if (now.head, now.joining) == (before.head, before.joining) {
                 return outcome;
             }
         }
         let published = self.gate.read();
-        self.run_query(call, &published)
+        run(&published)
     }
 
     fn run_query(&self, call: &Call, at: &Published) -> Result<QueryOutcome, LedgerError> {
-        if at.joining {
-            return Err(LedgerError::Joining);
-        }
         let moment = Moment { height: at.head.height, time: at.head.time, read_only: true };
         let overlay = Overlay::new(Arc::clone(&self.storage));
         let mut session = Session::new(overlay, Arc::clone(&at.registry), moment, Arc::clone(&self.runtime));

@@ -2,17 +2,18 @@
 //!
 //! Every record stands in the state under the kernel's name, so proofs and snapshots cover it; this is a cache of those
 //! records that the executor, the mempool and admission ask thousands of times a second. It is rebuilt by a scan at start
-//! and replaced as a whole when a block changes it.
+//! and replaced as a whole when a block changes it. Proposals are not cached: nobody asks for them that often.
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use vouch_genesis::{AccountRole, ChainParams, Role};
+use vouch_genesis::{AccountRole, ChainParams};
 use vouch_types::{
-    AccountId, CodeHash, ContractName, Height, NodeId, Power, PublicKey, Validator, ValidatorSet, ValidatorSetError,
-    decode, encode,
+    AccountId, CodeHash, ContractName, Hash32, NodeId, PublicKey, Validator, ValidatorSet, ValidatorSetError, decode,
+    encode,
 };
-use wincode::{SchemaRead, SchemaWrite};
+use wincode::SchemaRead;
 
+pub use crate::records::*;
 use crate::{
     keys,
     overlay::Overlay,
@@ -24,71 +25,7 @@ pub const RECORD_BYTES_MAX: usize = 64 << 10;
 /// Most records of one kind read at start.
 const RECORDS_MAX: usize = 10_000_000;
 
-/// An organisation.
-#[derive(Debug, Clone, PartialEq, Eq, SchemaRead, SchemaWrite)]
-pub struct MemberRecord {
-    /// Its name.
-    pub name: String,
-    /// Its name for people.
-    pub title: String,
-    /// What it is.
-    pub role: Role,
-    /// How many of `admin_keys` stand for it.
-    pub admin_threshold: u16,
-    /// Its administrators, ascending.
-    pub admin_keys: Vec<PublicKey>,
-    /// False while suspended: its accounts and nodes have no effect.
-    pub active: bool,
-}
-
-/// A key that may sign transactions.
-#[derive(Debug, Clone, PartialEq, Eq, SchemaRead, SchemaWrite)]
-pub struct AccountRecord {
-    /// Whose it is.
-    pub member: String,
-    /// Its name within the member.
-    pub name: String,
-    /// The key.
-    pub key: PublicKey,
-    /// What it may do for its member, ascending.
-    pub roles: Vec<AccountRole>,
-    /// False while suspended.
-    pub active: bool,
-}
-
-/// A machine of a member.
-#[derive(Debug, Clone, PartialEq, Eq, SchemaRead, SchemaWrite)]
-pub struct NodeRecord {
-    /// Whose it is.
-    pub member: String,
-    /// Its name.
-    pub name: String,
-    /// Signs votes.
-    pub consensus_key: PublicKey,
-    /// Opens connections.
-    pub network_key: PublicKey,
-    /// Where it listens, `host:port`.
-    pub address: String,
-    /// Zero for a node that follows without voting.
-    pub power: Power,
-}
-
-/// A deployed contract.
-#[derive(Debug, Clone, PartialEq, Eq, SchemaRead, SchemaWrite)]
-pub struct ContractRecord {
-    /// Its name.
-    pub name: ContractName,
-    /// Its code.
-    pub code: CodeHash,
-    /// Counts deployments under this name, from 1.
-    pub version: u32,
-    /// When this version came.
-    pub deployed_at: Height,
-    /// True while calls are refused.
-    pub frozen: bool,
-}
-
-/// All kernel records but code.
+/// All kernel records but code and proposals.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Registry {
     /// Chain parameters.
@@ -101,6 +38,10 @@ pub struct Registry {
     pub nodes: BTreeMap<NodeId, NodeRecord>,
     /// Contracts by name.
     pub contracts: BTreeMap<ContractName, ContractRecord>,
+    /// Packages by the hash of their code.
+    pub packages: BTreeMap<CodeHash, PackageRecord>,
+    /// Certificates by fingerprint.
+    pub certificates: BTreeMap<Hash32, Arc<CertificateRecord>>,
     /// Administrators of all members: account id to member.
     admins: BTreeMap<AccountId, String>,
 }
@@ -118,6 +59,10 @@ pub enum Record {
     Node(NodeRecord),
     /// A contract.
     Contract(ContractRecord),
+    /// A package.
+    Package(PackageRecord),
+    /// A certificate.
+    Certificate(CertificateRecord),
 }
 
 impl Registry {
@@ -130,6 +75,8 @@ impl Registry {
             accounts: BTreeMap::new(),
             nodes: BTreeMap::new(),
             contracts: BTreeMap::new(),
+            packages: BTreeMap::new(),
+            certificates: BTreeMap::new(),
             admins: BTreeMap::new(),
         }
     }
@@ -154,6 +101,12 @@ impl Registry {
         for value in scan(&overlay, "contract")? {
             registry.apply(Record::Contract(record("contract", &value)?));
         }
+        for value in scan(&overlay, "package")? {
+            registry.apply(Record::Package(record("package", &value)?));
+        }
+        for value in scan(&overlay, "certificate")? {
+            registry.apply(Record::Certificate(record("certificate", &value)?));
+        }
         Ok(Some(registry))
     }
 
@@ -165,6 +118,8 @@ impl Registry {
             Record::Account(account) => (keys::account(&account.key.account()), encode(account)),
             Record::Node(node) => (keys::node(&node.consensus_key.node()), encode(node)),
             Record::Contract(contract) => (keys::contract(&contract.name), encode(contract)),
+            Record::Package(package) => (keys::package(&package.code), encode(package)),
+            Record::Certificate(certificate) => (keys::certificate(&certificate.fingerprint), encode(certificate)),
         };
         overlay.set(key, Some(value));
         self.apply(record);
@@ -174,6 +129,13 @@ impl Registry {
     pub fn remove_node(&mut self, overlay: &mut Overlay, node: &NodeId) {
         overlay.set(keys::node(node), None);
         self.nodes.remove(node);
+    }
+
+    /// Takes a package with its code out of here and out of the state.
+    pub fn remove_package(&mut self, overlay: &mut Overlay, code: &CodeHash) {
+        overlay.set(keys::package(code), None);
+        overlay.set(keys::code(&Hash32(code.0)), None);
+        self.packages.remove(code);
     }
 
     fn apply(&mut self, record: Record) {
@@ -195,6 +157,12 @@ impl Registry {
             Record::Contract(contract) => {
                 self.contracts.insert(contract.name.clone(), contract);
             }
+            Record::Package(package) => {
+                self.packages.insert(package.code, package);
+            }
+            Record::Certificate(certificate) => {
+                self.certificates.insert(certificate.fingerprint, Arc::new(certificate));
+            }
         }
     }
 
@@ -202,32 +170,37 @@ impl Registry {
     #[must_use]
     pub fn member_of(&self, account: &AccountId) -> Option<&MemberRecord> {
         let name = match self.accounts.get(account) {
-            Some(record) if record.active => &record.member,
+            Some(record) if record.is_active() => &record.member,
             Some(_) => return None,
             None => self.admins.get(account)?,
         };
-        self.members.get(name).filter(|m| m.active)
+        self.members.get(name).filter(|m| m.is_active())
     }
 
     /// What an account may do for its member: nothing while it or its member is suspended, nor as an administrator.
     #[must_use]
     pub fn roles_of(&self, account: &AccountId) -> &[AccountRole] {
-        let record = self.accounts.get(account).filter(|a| a.active);
-        let record = record.filter(|a| self.members.get(&a.member).is_some_and(|m| m.active));
+        let record = self.accounts.get(account).filter(|a| a.is_active());
+        let record = record.filter(|a| self.members.get(&a.member).is_some_and(MemberRecord::is_active));
         record.map_or(&[], |a| &a.roles)
+    }
+
+    /// The member that an account is an administrator of, active or not.
+    #[must_use]
+    pub fn administers(&self, account: &AccountId) -> Option<&str> {
+        self.admins.get(account).map(String::as_str)
     }
 
     /// Whether `signers` satisfy a member's admin policy.
     #[must_use]
     pub fn admits(&self, member: &MemberRecord, signers: &[AccountId]) -> bool {
-        let count = signers.iter().filter(|id| self.admins.get(id) == Some(&member.name)).count();
-        member.active && count >= usize::from(member.admin_threshold)
+        let count = signers.iter().filter(|id| self.administers(id) == Some(&member.name)).count();
+        member.is_active() && count >= usize::from(member.admin_threshold)
     }
 
-    /// How many members' admin policies `signers` satisfy.
-    #[must_use]
-    pub fn consenting_members(&self, signers: &[AccountId]) -> usize {
-        self.members.values().filter(|m| self.admits(m, signers)).count()
+    /// Members that take part, in order of name.
+    pub fn active_members(&self) -> impl Iterator<Item = &MemberRecord> {
+        self.members.values().filter(|m| m.is_active())
     }
 
     /// The validators that follow from the nodes of active members.
@@ -245,7 +218,7 @@ impl Registry {
 
     /// Nodes of active members: those that may connect.
     pub fn active_nodes(&self) -> impl Iterator<Item = &NodeRecord> {
-        self.nodes.values().filter(|n| self.members.get(&n.member).is_some_and(|m| m.active))
+        self.nodes.values().filter(|n| self.members.get(&n.member).is_some_and(MemberRecord::is_active))
     }
 
     /// True when the key already stands for an account, administrator, or node.

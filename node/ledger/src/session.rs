@@ -14,12 +14,15 @@ use vouch_vm::{
 use crate::{
     kernel, keys,
     overlay::{Checkpoint, Overlay},
-    registry::Registry,
+    registry::{ContractStanding, Registry},
     storage::StorageError,
 };
 
 /// Most bytes of contract code, see also [`vouch_genesis`].
 pub const CODE_BYTES_MAX: usize = 512 << 10;
+
+/// The method by which new code makes its contract's state fit itself. Only the members together call it.
+pub const MIGRATE: &str = "migrate";
 
 /// The virtual machine and the modules it has compiled.
 pub struct Runtime {
@@ -79,14 +82,14 @@ pub struct Session {
 
 /// State of a session to go back to.
 #[derive(Debug)]
-struct Mark {
+pub(crate) struct Mark {
     overlay: Checkpoint,
     registry: Arc<Registry>,
     events: usize,
 }
 
 /// A call's end, the fuel it used, and the session handed back.
-type Returned = (Result<Vec<u8>, CallFailure>, u64, Box<Session>);
+pub(crate) type Returned = (Result<Vec<u8>, CallFailure>, u64, Box<Session>);
 
 /// How a run of calls ended.
 #[derive(Debug)]
@@ -130,11 +133,11 @@ impl Session {
         })
     }
 
-    fn mark(&self) -> Mark {
+    pub(crate) fn mark(&self) -> Mark {
         Mark { overlay: self.overlay.checkpoint(), registry: Arc::clone(&self.registry), events: self.events.len() }
     }
 
-    fn roll_back(&mut self, mark: Mark) {
+    pub(crate) fn roll_back(&mut self, mark: Mark) {
         self.overlay.roll_back(mark.overlay);
         self.registry = mark.registry;
         self.events.truncate(mark.events);
@@ -175,15 +178,15 @@ impl Session {
     }
 
     /// Runs one call; its changes stand when it succeeds and are undone when it fails.
-    fn run(mut self: Box<Self>, plan: Plan<'_>) -> Result<Returned, FatalError> {
+    fn run(self: Box<Self>, plan: Plan<'_>) -> Result<Returned, FatalError> {
         let mark = self.mark();
         let (result, used, mut session) = if plan.contract.as_str() == keys::SYSTEM {
             if plan.from.is_some() {
                 let reason = failure("contract.not_callable", "the kernel is called by transactions, not by contracts");
                 return Ok((Err(reason), 0, self));
             }
-            let (result, used) = kernel::call(&mut self, plan.method, plan.arguments, plan.fuel)?;
-            (result, used, self)
+            let (method, arguments, fuel, read_only) = (plan.method, plan.arguments, plan.fuel, plan.read_only);
+            kernel::call(self, &kernel::KernelCall { method, arguments, fuel, read_only })?
         } else {
             self.run_contract(plan)?
         };
@@ -199,7 +202,12 @@ impl Session {
             let reason = failure("contract.reentrance", format!("contract {} is already being called", plan.contract));
             return Ok((Err(reason), 0, self));
         }
-        let module = match self.module(plan.contract)? {
+        let decided = plan.from.as_ref().is_some_and(|from| from.as_str() == keys::SYSTEM);
+        if plan.method == MIGRATE && !decided {
+            let reason = failure("contract.reserved_method", "only the members together call migrate, by a proposal");
+            return Ok((Err(reason), 0, self));
+        }
+        let module = match self.module(&plan)? {
             Ok(module) => module,
             Err(reason) => return Ok((Err(reason), 0, self)),
         };
@@ -223,14 +231,44 @@ impl Session {
         Ok((outcome.result, outcome.fuel_used, session))
     }
 
-    fn module(&self, contract: &ContractName) -> Result<Result<Module<Frame>, CallFailure>, FatalError> {
+    fn module(&self, plan: &Plan<'_>) -> Result<Result<Module<Frame>, CallFailure>, FatalError> {
+        let contract = plan.contract;
         let Some(record) = self.registry.contracts.get(contract) else {
             return Ok(Err(failure("contract.unknown", format!("there is no contract {contract}"))));
         };
-        if record.frozen {
-            return Ok(Err(failure("contract.frozen", format!("contract {contract} is frozen"))));
+        match record.standing {
+            // New code of a frozen contract makes the state fit before the members unfreeze it.
+            ContractStanding::Frozen if plan.method != MIGRATE => {
+                return Ok(Err(failure("contract.frozen", format!("contract {contract} is frozen"))));
+            }
+            ContractStanding::Retired if !plan.read_only => {
+                return Ok(Err(failure("contract.retired", format!("contract {contract} is retired"))));
+            }
+            _ => {}
         }
-        self.compiled(&record.code).map(Ok)
+        self.compiled(&record.code_for(&plan.caller)).map(Ok)
+    }
+
+    /// Runs a call that the members decided: by `system`, on behalf of no account and with no signers.
+    pub(crate) fn run_decided(
+        mut self: Box<Self>,
+        call: &vouch_types::Call,
+        fuel: u64,
+    ) -> Result<Returned, FatalError> {
+        let signers = core::mem::take(&mut self.signers);
+        let plan = Plan {
+            contract: &call.contract,
+            method: &call.method,
+            arguments: &call.arguments,
+            caller: AccountId::ZERO,
+            from: Some(kernel::system_name()),
+            depth: 1,
+            read_only: false,
+            fuel,
+        };
+        let (result, used, mut session) = self.run(plan)?;
+        session.signers = signers;
+        Ok((result, used, session))
     }
 
     /// The compiled module of a deployed code.
@@ -356,7 +394,7 @@ impl Host for Frame {
     }
 
     fn member(&mut self, name: &str) -> Result<Option<(String, bool)>, HostError> {
-        Ok(self.session()?.registry.members.get(name).map(|m| (m.role.as_str().to_owned(), m.active)))
+        Ok(self.session()?.registry.members.get(name).map(|m| (m.role.as_str().to_owned(), m.is_active())))
     }
 
     fn account_roles(&mut self, account: &AccountId) -> Result<Vec<String>, HostError> {

@@ -9,15 +9,21 @@
 pub mod block;
 pub mod completion;
 pub mod contract;
+pub mod decide;
 pub mod events;
 pub mod global;
+pub mod gov;
 pub mod key;
+pub mod member;
 pub mod output;
+pub mod params;
 pub mod password;
+pub mod peer;
 pub mod query;
 pub mod status;
 pub mod text;
 pub mod tx;
+pub mod user;
 
 use std::process::ExitCode;
 
@@ -37,6 +43,16 @@ pub enum ClientCommand {
     Query(query::Args),
     /// List, describe, deploy and call contracts
     Contract(contract::Args),
+    /// Propose, vote, and look at what the members decide
+    Gov(gov::Args),
+    /// Organisations, their administrators and keys
+    Member(member::Args),
+    /// Users and services of a member
+    User(user::Args),
+    /// Nodes of the consortium
+    Peer(peer::Args),
+    /// Parameters of the chain
+    Params(params::Args),
     /// Make and look at key files
     Key(key::Args),
     /// Follow blocks, transactions and events
@@ -51,6 +67,11 @@ pub async fn run(command: ClientCommand, global: &GlobalArgs) -> ExitCode {
         ClientCommand::Block(args) => block::run(args, global).await,
         ClientCommand::Query(args) => query::run(args, global).await,
         ClientCommand::Contract(args) => contract::run(args, global).await,
+        ClientCommand::Gov(args) => gov::run(args, global).await,
+        ClientCommand::Member(args) => member::run(args, global).await,
+        ClientCommand::User(args) => user::run(args, global).await,
+        ClientCommand::Peer(args) => peer::run(args, global).await,
+        ClientCommand::Params(args) => params::run(args, global).await,
         ClientCommand::Key(args) => key::run(args, global).await,
         ClientCommand::Events(args) => events::run(args, global).await,
     };

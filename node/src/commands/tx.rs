@@ -198,6 +198,27 @@ pub async fn send(args: SendArgs, global: &GlobalArgs) -> anyhow::Result<ExitCod
     sign_and_submit(&client, builder, &args.signing, global).await
 }
 
+/// Opens the key files and signs.
+///
+/// # Errors
+/// As it went wrong.
+pub async fn sign(
+    client: &Client,
+    builder: TransactionBuilder,
+    signing: &SigningArgs,
+    global: &GlobalArgs,
+) -> anyhow::Result<SignedTransaction> {
+    let builder = match signing.expires_in {
+        Some(blocks) => {
+            let head = client.params().await?.head;
+            builder.expiry(Height(head.0.saturating_add(blocks)))
+        }
+        None => builder,
+    };
+    let keys = open_keys(global, &signing.keys)?;
+    Ok(builder.sign(&keys.iter().collect::<Vec<_>>())?)
+}
+
 /// The rest of sending, once the calls are there.
 ///
 /// # Errors
@@ -208,15 +229,7 @@ pub async fn sign_and_submit(
     signing: &SigningArgs,
     global: &GlobalArgs,
 ) -> anyhow::Result<ExitCode> {
-    let builder = match signing.expires_in {
-        Some(blocks) => {
-            let head = client.params().await?.head;
-            builder.expiry(Height(head.0.saturating_add(blocks)))
-        }
-        None => builder,
-    };
-    let keys = open_keys(global, &signing.keys)?;
-    let transaction: SignedTransaction = builder.sign(&keys.iter().collect::<Vec<_>>())?;
+    let transaction = sign(client, builder, signing, global).await?;
     let submitted = client.submit(&transaction).await?;
     if signing.no_wait {
         emit(global, &submitted, |language| {
@@ -249,7 +262,9 @@ fn waiting_lines(id: TxId, status: Text, head: Height, language: Language) -> Ve
     table(language, &[(Text::Transaction, id.to_string()), (Text::Status, status), (Text::Head, head.to_string())])
 }
 
-fn outcome_code(transaction: &TransactionView) -> ExitCode {
+/// The exit code of a final transaction.
+#[must_use]
+pub fn outcome_code(transaction: &TransactionView) -> ExitCode {
     match transaction.receipt.outcome {
         OutcomeView::Success => ExitCode::SUCCESS,
         OutcomeView::Failed { .. } => ExitCode::from(EXIT_TRANSACTION),

@@ -197,6 +197,8 @@ fn member(folder: &Path, wish: &Wish, index: u16, plan: &mut Plan) -> Result<(Me
         title: title.into(),
         role,
         admin: AdminPolicy { threshold: 1, keys: vec![admin_key] },
+        encryption_key: None,
+        ca_certificate: None,
         nodes: vec![node],
         accounts,
     };

@@ -9,9 +9,10 @@ use vouch_types::{
     ContractName, Height, TxId,
     abi::Abi,
     api::{
-        BackupView, BlockDetail, BlockSummary, ChainParams, Claim, ContractSummary, ContractView, Cursor, EvidenceView,
-        FeedItem, HexBytes, MemberView, NodeStatus, Page, QueryBody, QueryView, StateView, SubmitBatchAnswer,
-        SubmitItem, Submitted, TransactionStatus, TransactionView, ValidatorsView, WAIT_MS_MAX,
+        AccountView, BackupView, BlockDetail, BlockSummary, CertificateView, ChainParams, Claim, ContractSummary,
+        ContractView, Cursor, DryRunView, EvidenceView, FeedItem, HexBytes, MemberView, NodeStatus, PackageView, Page,
+        ProposalSummary, ProposalView, QueryBody, QueryView, StateView, SubmitBatchAnswer, SubmitItem, Submitted,
+        TransactionStatus, TransactionView, ValidatorsView, WAIT_MS_MAX,
     },
     light::{Fact, ProofBundle, VerifiedClaim},
 };
@@ -266,6 +267,60 @@ impl Client {
         self.get("/api/v1/members").await
     }
 
+    /// Users and services, of one member or of all, by account.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn accounts(&self, member: Option<&str>, list: &ListQuery) -> Result<Page<AccountView>, Error> {
+        self.get(member_path("/api/v1/accounts", member, list)).await
+    }
+
+    /// Certificates, of one member or of all, by fingerprint.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn certificates(&self, member: Option<&str>, list: &ListQuery) -> Result<Page<CertificateView>, Error> {
+        self.get(member_path("/api/v1/certificates", member, list)).await
+    }
+
+    /// Code in the state that a proposal can put under a name.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn packages(&self) -> Result<Page<PackageView>, Error> {
+        self.get("/api/v1/packages").await
+    }
+
+    /// Proposals, newest first.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn proposals(&self, list: &ListQuery) -> Result<Page<ProposalSummary>, Error> {
+        self.get(list_path("/api/v1/proposals", "before", list)).await
+    }
+
+    /// One proposal with its actions and ballots. Its content's hash is checked: what is shown is what is voted on.
+    ///
+    /// # Errors
+    /// [`Error::BadAnswer`] when the actions are not those of the hash; [`Error`].
+    pub async fn proposal(&self, id: u64) -> Result<ProposalView, Error> {
+        let view: ProposalView = self.get(format!("/api/v1/proposals/{id}")).await?;
+        if view.summary.id == id && view.content().hash() == view.summary.content {
+            Ok(view)
+        } else {
+            let reason = format!("what it shows of proposal {id} is not what its hash says");
+            Err(Error::BadAnswer { node: self.transport.config.nodes.join(", "), reason })
+        }
+    }
+
+    /// What a proposal would do now, by the node asked.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn dry_run(&self, id: u64) -> Result<DryRunView, Error> {
+        self.transport.json(&Call::post(format!("/api/v1/proposals/{id}/dry-run"), Body::Json(json!({})))).await
+    }
+
     /// Misbehaviour of validators that was seen.
     ///
     /// # Errors
@@ -311,6 +366,14 @@ fn list_path(path: &str, from: &str, list: &ListQuery) -> String {
     let limit = list.limit.map(|limit| format!("limit={limit}"));
     let query: Vec<String> = [from, limit].into_iter().flatten().collect();
     if query.is_empty() { path.to_owned() } else { format!("{path}?{}", query.join("&")) }
+}
+
+fn member_path(path: &str, member: Option<&str>, list: &ListQuery) -> String {
+    let path = list_path(path, "after", list);
+    match member {
+        None => path,
+        Some(member) => format!("{path}{}member={}", if path.contains('?') { '&' } else { '?' }, escape(member)),
+    }
 }
 
 /// Percent-encodes all but unreserved characters.

@@ -132,6 +132,7 @@ mod tests {
             transaction_bytes_max: 1 << 20,
             block_bytes_max: 8 << 20,
             transaction_fuel_max: 1,
+            parameters: std::collections::BTreeMap::new(),
         }
     }
 

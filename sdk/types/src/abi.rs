@@ -18,6 +18,7 @@
 
 mod check;
 mod decoding;
+mod difference;
 mod encoding;
 mod error;
 
@@ -25,6 +26,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub use difference::{AbiDifference, Change};
 pub use error::{AbiError, ValueError, ValueFault};
 
 /// Custom section of a WASM module that holds the text.

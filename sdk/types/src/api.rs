@@ -13,6 +13,7 @@
 
 mod chain;
 mod feed;
+mod governance;
 mod hex_bytes;
 mod node;
 #[cfg(feature = "openapi")]
@@ -26,6 +27,10 @@ pub use chain::{
     MemberView, Page, QueryBody, QueryRequest, QueryView, StateView, ValidatorView, ValidatorsView,
 };
 pub use feed::{Cursor, FeedEnd, FeedItem, ParseCursorError};
+pub use governance::{
+    AccountView, ActionReportView, ActionView, BallotView, CanaryView, CertificateView, DryRunView, EncryptionKeyView,
+    PackageView, ProposalFailure, ProposalSummary, ProposalView, StateKey, TallyView,
+};
 pub use hex_bytes::{HexBytes, ParseHexError};
 pub use node::{BackupRequest, BackupView, Condition, ConditionState, Liveness, NodeStatus, PeerView, Role};
 pub use problem::{Language, Problem, ProblemKind, kind_of};

@@ -16,6 +16,7 @@ pub mod block;
 pub mod certificate;
 pub mod codec;
 pub mod document;
+pub mod governance;
 pub mod hash;
 pub mod hex_serde;
 pub mod keys;

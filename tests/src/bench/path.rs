@@ -116,6 +116,8 @@ fn found(contracts: &Path) -> Result<Founding> {
             title: name.clone(),
             role: Role::Enterprise,
             admin: AdminPolicy { threshold: 1, keys: vec![key(3, index).public()] },
+            encryption_key: None,
+            ca_certificate: None,
             nodes: vec![NodeEntry {
                 name: format!("{name}.node"),
                 consensus_key: key(2, index).public(),

@@ -57,6 +57,8 @@ pub fn found(plan: &Plan, code: &[u8]) -> (GenesisDocument, Model) {
             title: format!("Member {i}"),
             role: [Role::Platform, Role::Institution, Role::Enterprise, Role::Regulator][i % 4],
             admin: AdminPolicy { threshold: 1, keys: vec![admin] },
+            encryption_key: None,
+            ca_certificate: None,
             nodes: vec![NodeEntry {
                 name: format!("n{i}"),
                 consensus_key: secret("consensus", i).public(),
@@ -76,7 +78,6 @@ pub fn found(plan: &Plan, code: &[u8]) -> (GenesisDocument, Model) {
         contracts: vec![GenesisContract { name: ContractName::new(contract::NAME).unwrap(), code: code.to_vec() }],
     };
     document.sort();
-    model.threshold = usize::from(document.params.system_threshold);
     (document, model)
 }
 
@@ -95,6 +96,8 @@ fn params(plan: &Plan) -> ChainParams {
         timeout_growth_ms: 20,
         timeout_max_ms: 1_000,
         clock_drift_max_ms: DRIFT_MAX_MS,
-        system_threshold: 0,
+        proposal_hours_max: 8_784,
+        proposals_per_member_max: 256,
+        ..ChainParams::default()
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use vouch_types::{AccountId, PublicKey, TxId};
+use vouch_types::{AccountId, Hash32, PublicKey, TxId};
 
 /// Height as a plain number.
 pub type H = u64;
@@ -10,15 +10,36 @@ pub type H = u64;
 /// What a simulated transaction asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Op {
-    Add { key: u8, amount: u64 },
-    Fail { key: u8 },
+    Add {
+        key: u8,
+        amount: u64,
+    },
+    Fail {
+        key: u8,
+    },
     Spin,
     Enumerate,
     Unknown,
-    RegisterNode { index: usize, power: u64 },
-    SetPower { index: usize, power: u64 },
-    RemoveNode { index: usize },
-    SetMember { member: String, active: bool },
+    RegisterNode {
+        index: usize,
+        power: u64,
+    },
+    SetPower {
+        index: usize,
+        power: u64,
+    },
+    RemoveNode {
+        index: usize,
+    },
+    SetMember {
+        member: String,
+        active: bool,
+    },
+    /// Ballots for a proposal that is open, with its content's hash.
+    Vote {
+        proposal: u64,
+        content: Hash32,
+    },
 }
 
 impl Op {
@@ -26,8 +47,20 @@ impl Op {
     pub const fn is_system(&self) -> bool {
         matches!(
             self,
-            Self::RegisterNode { .. } | Self::SetPower { .. } | Self::RemoveNode { .. } | Self::SetMember { .. }
+            Self::RegisterNode { .. }
+                | Self::SetPower { .. }
+                | Self::RemoveNode { .. }
+                | Self::SetMember { .. }
+                | Self::Vote { .. }
         )
+    }
+
+    /// How many of `active` members a decision on it takes: more than two thirds, in an emergency more than half.
+    pub const fn needed(&self, active: usize) -> usize {
+        match self {
+            Self::SetMember { active: false, .. } => active / 2 + 1,
+            _ => active * 2 / 3 + 1,
+        }
     }
 }
 
@@ -48,6 +81,14 @@ pub struct Identity {
     pub network: PublicKey,
 }
 
+/// A proposal that too few members have approved.
+#[derive(Debug, Clone)]
+pub struct Open {
+    pub op: Op,
+    pub content: Hash32,
+    pub approving: BTreeSet<String>,
+}
+
 /// The state after some height.
 #[derive(Debug, Clone, Default)]
 pub struct Model {
@@ -58,7 +99,9 @@ pub struct Model {
     pub admins: BTreeMap<AccountId, String>,
     /// Registered nodes by index, with power.
     pub nodes: BTreeMap<usize, u64>,
-    pub threshold: usize,
+    /// How many proposals were made.
+    pub proposals: u64,
+    pub open: BTreeMap<u64, Open>,
     pub included: BTreeSet<TxId>,
 }
 
@@ -83,10 +126,32 @@ impl Model {
         set
     }
 
-    /// Whether enough members agree.
-    fn consents(&self, signers: &[AccountId]) -> bool {
-        let members: BTreeSet<&String> = signers.iter().filter_map(|s| self.admins.get(s)).collect();
-        members.iter().filter(|m| self.members[**m]).count() >= self.threshold
+    /// Members that take part and whose administrator signed.
+    fn voices(&self, signers: &[AccountId]) -> BTreeSet<String> {
+        let members = signers.iter().filter_map(|s| self.admins.get(s));
+        members.filter(|m| self.members[*m]).cloned().collect()
+    }
+
+    /// A proposal that these members are for, decided if they are enough; what the kernel returns.
+    fn decide(&mut self, id: u64, open: Open, who: &[Identity]) -> Vec<u8> {
+        let active = self.members.values().filter(|a| **a).count();
+        let approving = open.approving.iter().filter(|m| self.members[*m]).count();
+        let state = if approving < open.op.needed(active) {
+            self.open.insert(id, open);
+            "open"
+        } else {
+            let mut after = self.clone();
+            if after.change(&open.op, who).is_some() {
+                *self = after;
+                "executed"
+            } else {
+                "failed"
+            }
+        };
+        let mut output = id.to_le_bytes().to_vec();
+        output.extend((state.len() as u64).to_le_bytes());
+        output.extend(state.as_bytes());
+        output
     }
 
     /// What one operation does; `None` when it fails.
@@ -101,24 +166,45 @@ impl Model {
             Op::Fail { .. } | Op::Spin | Op::Unknown => return None,
             _ => {}
         }
-        if !self.consents(signers) {
+        let voices = self.voices(signers);
+        if voices.is_empty() {
             return None;
         }
         match op {
+            Op::Vote { proposal, content } => {
+                let mut open = self.open.remove(proposal).filter(|open| open.content == *content)?;
+                open.approving.extend(voices);
+                Some(self.decide(*proposal, open, who))
+            }
+            _ => {
+                self.proposals += 1;
+                let content = super::workload::content(op, who).hash();
+                Some(self.decide(self.proposals, Open { op: op.clone(), content, approving: voices }, who))
+            }
+        }
+    }
+
+    /// Carries a decision out; `None` when it fails.
+    pub fn change(&mut self, op: &Op, who: &[Identity]) -> Option<()> {
+        match op {
             Op::RegisterNode { index, power } => {
-                if self.nodes.contains_key(index) {
+                if self.nodes.contains_key(index) || !self.members[&who[*index].member] {
                     return None;
                 }
                 self.nodes.insert(*index, *power);
             }
             Op::SetPower { index, power } => *self.nodes.get_mut(index)? = *power,
             Op::RemoveNode { index } => drop(self.nodes.remove(index)?),
-            Op::SetMember { member, active } => *self.members.get_mut(member)? = *active,
-            _ => {}
+            Op::SetMember { member, active } => {
+                let standing = self.members.get_mut(member)?;
+                if *standing == *active {
+                    return None;
+                }
+                *standing = *active;
+            }
+            _ => return None,
         }
-        let active = self.members.values().filter(|a| **a).count();
-        let is_member_op = matches!(op, Op::SetMember { .. });
-        (!self.validators(who).is_empty() && (!is_member_op || active >= self.threshold)).then(Vec::new)
+        (!self.validators(who).is_empty()).then_some(())
     }
 
     /// Runs a whole transaction, all or nothing; the last output.

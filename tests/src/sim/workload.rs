@@ -4,7 +4,8 @@ use std::collections::VecDeque;
 
 use vouch_ledger::kernel;
 use vouch_types::{
-    Call, ChainId, ContractName, Height, SecretKey, Signature, Transaction, TransactionBody, TxId, encode,
+    Call, ChainId, ContractName, Height, SecretKey, Signature, TimestampMs, Transaction, TransactionBody, TxId, encode,
+    governance::{Action, ProposalContent},
 };
 
 use super::{
@@ -14,6 +15,9 @@ use super::{
     plan::Plan,
     rng::Rng,
 };
+
+/// When proposals end, after the beginning of the chain: later than any run.
+const DEADLINE_MS: u64 = 300 * 24 * 3_600_000;
 
 /// Draws transactions.
 pub struct Workload {
@@ -136,19 +140,25 @@ impl Workload {
             (true, 1) => Op::SetMember { active: !model.members[&member], member },
             (true, _) => Op::SetPower { index, power: self.rng.range(1, 6) },
         };
+        // Half of the time an open proposal is voted on, if there is one.
+        let open = model.open.iter().next_back().filter(|_| self.rng.chance(500));
+        let (op, change) = match open {
+            Some((proposal, open)) => (Op::Vote { proposal: *proposal, content: open.content }, open.op.clone()),
+            None => (op.clone(), op),
+        };
         let mut after = model.clone();
-        let admins: Vec<SecretKey> = (0..self.founding)
-            .filter(|i| model.members[&genesis::member_name(*i)])
-            .take(model.threshold)
-            .map(|i| genesis::secret("admin", i))
-            .collect();
-        let signers: Vec<_> = admins.iter().map(|k| k.public().account()).collect();
-        after.apply(&op, &signers, &oracle.who)?;
+        after.change(&change, &oracle.who)?;
         if !stays_safe(&after, oracle, faulty) {
             return None;
         }
+        let active = model.members.values().filter(|a| **a).count();
+        let admins: Vec<SecretKey> = (0..self.founding)
+            .filter(|i| model.members[&genesis::member_name(*i)])
+            .take(change.needed(active))
+            .map(|i| genesis::secret("admin", i))
+            .collect();
         let expiry = height + 3;
-        let short = self.rng.chance(100);
+        let short = self.rng.chance(200);
         let keys: Vec<&SecretKey> = admins.iter().take(if short { 1 } else { admins.len() }).collect();
         let body = self.body(core::slice::from_ref(&op), expiry, &oracle.who);
         let transaction = body.sign(&keys);
@@ -168,13 +178,9 @@ fn spoil(signature: &mut Signature) {
     signature.0[40] ^= 1;
 }
 
-fn call(op: &Op, who: &[super::model::Identity]) -> Call {
-    let (contract, method, arguments) = match op {
-        Op::Add { key, amount } => (contract::NAME, "add", [&[*key][..], &amount.to_le_bytes()].concat()),
-        Op::Fail { key } => (contract::NAME, "fail", [&[*key][..], &7u64.to_le_bytes()].concat()),
-        Op::Spin => (contract::NAME, "spin", Vec::new()),
-        Op::Enumerate => (contract::NAME, "enumerate", Vec::new()),
-        Op::Unknown => ("nobody", "add", Vec::new()),
+/// What a change of the validator set is proposed as.
+pub fn content(op: &Op, who: &[super::model::Identity]) -> ProposalContent {
+    let (kind, method, arguments) = match op {
         Op::RegisterNode { index, power } => {
             let node = &who[*index];
             let request = kernel::RegisterNode {
@@ -185,19 +191,50 @@ fn call(op: &Op, who: &[super::model::Identity]) -> Call {
                 address: format!("127.0.0.1:{}", 7000 + index),
                 power: *power,
             };
-            ("system", "register_node", encode(&request))
+            ("nodes", "register_node", encode(&request))
         }
         Op::SetPower { index, power } => {
             let node = who[*index].consensus.node();
             let request = kernel::SetNode { node, address: "127.0.0.1:1".into(), power: *power };
-            ("system", "set_node", encode(&request))
+            ("nodes", "set_node", encode(&request))
         }
         Op::RemoveNode { index } => {
-            ("system", "remove_node", encode(&kernel::RemoveNode { node: who[*index].consensus.node() }))
+            ("nodes", "remove_node", encode(&kernel::RemoveNode { node: who[*index].consensus.node() }))
         }
-        Op::SetMember { member, active } => {
-            let request = kernel::SetMemberActive { name: member.clone(), active: *active };
-            ("system", "set_member_active", encode(&request))
+        Op::SetMember { member, active: true } => {
+            ("membership", "resume_member", encode(&kernel::ResumeMember { name: member.clone() }))
+        }
+        Op::SetMember { member, active: false } => {
+            let request = kernel::SuspendMember { name: member.clone(), reason: "drawn".into() };
+            ("emergency", "suspend_member", encode(&request))
+        }
+        _ => unreachable!("{op:?} is no decision"),
+    };
+    let action = Action { contract: "system".into(), method: method.into(), arguments };
+    ProposalContent {
+        kind: kind.into(),
+        member: None,
+        title: "A change".into(),
+        deadline: TimestampMs(genesis::EPOCH_MS + DEADLINE_MS),
+        actions: vec![action],
+    }
+}
+
+fn call(op: &Op, who: &[super::model::Identity]) -> Call {
+    let (contract, method, arguments) = match op {
+        Op::Add { key, amount } => (contract::NAME, "add", [&[*key][..], &amount.to_le_bytes()].concat()),
+        Op::Fail { key } => (contract::NAME, "fail", [&[*key][..], &7u64.to_le_bytes()].concat()),
+        Op::Spin => (contract::NAME, "spin", Vec::new()),
+        Op::Enumerate => (contract::NAME, "enumerate", Vec::new()),
+        Op::Unknown => ("nobody", "add", Vec::new()),
+        Op::Vote { proposal, content } => {
+            let vote = kernel::Vote { proposal: *proposal, content: *content, approve: true };
+            ("system", "vote", encode(&vote))
+        }
+        _ => {
+            let ProposalContent { kind, member, title, deadline, actions } = content(op, who);
+            let request = kernel::Propose { kind, member, title, deadline_ms: deadline.0, actions };
+            ("system", "propose", encode(&request))
         }
     };
     Call { contract: ContractName::new(contract).unwrap(), method: method.into(), arguments }

@@ -10,7 +10,7 @@ use tokio::{
 use vouch_net::{Event, NetConfig, NetLimits, PeerEntry};
 use vouch_sdk::keystore;
 use vouch_tests::cluster::{Cluster, Options, record_call, until};
-use vouch_types::{Height, NodeId, Power, SecretKey, api::TransactionView};
+use vouch_types::{Height, NodeId, Power, SecretKey};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -71,12 +71,22 @@ async fn some_blocks(cluster: &Cluster, node: usize, count: u64) {
     }
 }
 
-/// A call of the kernel, signed by all administrators, through the command line.
-async fn decide(cluster: &Cluster, method: &str, arguments: serde_json::Value) -> TransactionView {
-    let (keys, arguments) = (cluster.admin_paths(4), arguments.to_string());
-    let output =
-        cluster.vouch(0, &["--json", "contract", "call", "system", method, "--args", &arguments, "--key", &keys]).await;
-    serde_json::from_value(output.unwrap().success().unwrap().json().unwrap()).unwrap()
+/// A change of nodes, proposed by one administrator and approved by two others, each in a transaction of its own; the
+/// height at which it took effect.
+async fn decide(cluster: &Cluster, command: &[&str]) -> u64 {
+    let keys = cluster.admin_paths(3);
+    let keys: Vec<&str> = keys.split(',').collect();
+    let made = cluster.vouch(0, &[&["--json", "peer"], command, &["--key", keys[0]]].concat()).await.unwrap();
+    let made = made.success().unwrap().json().unwrap();
+    assert_eq!(made["proposal"]["state"], "open", "{made}");
+    let id = made["proposal"]["id"].to_string();
+    let mut last = json!(null);
+    for key in &keys[1..] {
+        let vote = ["--json", "gov", "vote", &id, "--approve", "--key", key];
+        last = cluster.vouch(1, &vote).await.unwrap().success().unwrap().json().unwrap();
+    }
+    assert_eq!(last["proposal"]["state"], "executed", "{last}");
+    last["height"].as_u64().unwrap()
 }
 
 async fn power(cluster: &Cluster, height: u64, node: NodeId) -> Option<Power> {
@@ -93,15 +103,14 @@ async fn strangers_stay_out_and_changes_of_nodes_act_at_their_height() {
     noise_is_closed(&cluster).await;
 
     let heavy = cluster.status(1).await.unwrap().node;
-    let address = cluster.plan.nodes[1].network.to_string();
-    let change = json!({ "node": heavy, "address": address, "power": 2 });
-    let at = decide(&cluster, "set_node", change).await.height.0;
+    let name = cluster.plan.nodes[1].name.clone();
+    let at = decide(&cluster, &["set", &name, "--power", "2"]).await;
     some_blocks(&cluster, 0, 1).await;
     assert_eq!(power(&cluster, at, heavy).await, Some(Power(1)));
     assert_eq!(power(&cluster, at + 1, heavy).await, Some(Power(2)));
 
     let leaving = cluster.status(3).await.unwrap().node;
-    let at = decide(&cluster, "remove_node", json!({ "node": leaving })).await.height.0;
+    let at = decide(&cluster, &["leave", &leaving.to_string()]).await;
     some_blocks(&cluster, 0, 5).await;
     assert_eq!(power(&cluster, at, leaving).await, Some(Power(1)));
     assert_eq!(power(&cluster, at + 1, leaving).await, None);

@@ -83,7 +83,7 @@ async fn proof_of_state(cluster: &Cluster) {
     assert_eq!((value, verified.height), (view.value.map(|value| value.0), view.height));
 }
 
-/// A contract is deployed by administrators together and can be called at once.
+/// A contract is deployed by administrators together and can be called at once; one alone only proposes it.
 async fn deployment(cluster: &Cluster) {
     let code = cluster.program.contracts.join("meter.wasm").display().to_string();
     let (one, all, key) = (cluster.admin_paths(1), cluster.admin_paths(4), cluster.account_path(1));
@@ -92,10 +92,16 @@ async fn deployment(cluster: &Cluster) {
     let call = ["--json", "contract", "call", "gauge", "record", "--args", &payload, "--key", &key];
     let early = cluster.vouch(0, &call).await.unwrap();
     assert_eq!((early.code, early.problem_code().unwrap().as_str()), (3, "contract.unknown"));
-    let alone = cluster.vouch(0, &[&deploy[..], &[&one]].concat()).await.unwrap();
-    assert_eq!(alone.code, 5, "{alone:?}");
-    assert_eq!(alone.json().unwrap()["receipt"]["code"], "system.not_authorised");
-    cluster.vouch(0, &[&deploy[..], &[&all]].concat()).await.unwrap().success().unwrap();
+    let alone = cluster.vouch(0, &[&deploy[..], &[&one]].concat()).await.unwrap().success().unwrap().json().unwrap();
+    assert_eq!(alone["proposal"]["state"], "open", "{alone}");
+    let early = cluster.vouch(0, &call).await.unwrap();
+    assert_eq!(early.problem_code().unwrap(), "contract.unknown", "a proposal has no effect yet");
+    let user = [&deploy[..], &[&key]].concat();
+    let user = cluster.vouch(0, &user).await.unwrap();
+    assert_eq!(user.code, 5, "{user:?}");
+    assert_eq!(user.json().unwrap()["receipt"]["code"], "system.not_authorised");
+    let done = cluster.vouch(0, &[&deploy[..], &[&all]].concat()).await.unwrap().success().unwrap().json().unwrap();
+    assert_eq!(done["proposal"]["state"], "executed", "{done}");
     let called = cluster.vouch(0, &call).await.unwrap().success().unwrap().json().unwrap();
     assert_eq!(called["output_value"], json!(1), "{called}");
     let listed = said(cluster, 0, &["contract", "list"]).await;

@@ -19,13 +19,14 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 use vouch_api::{AdminToken, ApiConfig, ApiError, ApiState, Backend, Limits, Transport, router};
 use vouch_types::{
-    BlockHash, Call, ChainId, CodeHash, CommitCertificate, ContractName, Event, EventsRoot, Fuel, Header, Height,
-    NodeId, OutputHash, Power, ReceiptsRoot, Round, SecretKey, StateRoot, TimestampMs, TransactionBody,
-    TransactionsRoot, TxId, UnverifiedTransaction, ValidatorsHash,
+    AccountId, BlockHash, Call, ChainId, CodeHash, CommitCertificate, ContractName, Event, EventsRoot, Fuel, Hash32,
+    Header, Height, NodeId, OutputHash, Power, PublicKey, ReceiptsRoot, Round, SecretKey, StateRoot, TimestampMs,
+    TransactionBody, TransactionsRoot, TxId, UnverifiedTransaction, ValidatorsHash,
     api::{
-        BackupView, BlockSummary, CallView, ChainParams, Claim, Condition, ConditionState, ContractSummary,
-        ContractView, Cursor, EventView, EvidenceView, FinalBlock, HexBytes, MemberView, NodeStatus, OutcomeView,
-        QueryRequest, QueryView, ReceiptView, Role, StateView, SubmitStatus, Submitted, TransactionStatus,
+        AccountView, BackupView, BlockSummary, CallView, CertificateView, ChainParams, Claim, Condition,
+        ConditionState, ContractSummary, ContractView, Cursor, DryRunView, EventView, EvidenceView, FinalBlock,
+        HexBytes, MemberView, NodeStatus, OutcomeView, PackageView, ProposalSummary, ProposalView, QueryRequest,
+        QueryView, ReceiptView, Role, StateView, SubmitStatus, Submitted, TallyView, TransactionStatus,
         TransactionView, ValidatorsView,
     },
     encode,
@@ -239,7 +240,15 @@ impl Backend for Plain {
     async fn contracts(&self, after: Option<ContractName>, limit: u32) -> Result<Vec<ContractSummary>, ApiError> {
         let names = ["a", "b", "notes"].map(|name| ContractName::new(name).expect("name"));
         let rest = names.into_iter().filter(|name| after.as_ref().is_none_or(|after| name > after));
-        let summary = |name| ContractSummary { name, code_hash: CodeHash::ZERO, deployed_at: Height(1) };
+        let summary = |name| ContractSummary {
+            name,
+            code_hash: CodeHash::ZERO,
+            deployed_at: Height(1),
+            version: 1,
+            standing: "active".into(),
+            previous: None,
+            canary: None,
+        };
         Ok(rest.take(usize::try_from(limit).expect("fits")).map(summary).collect())
     }
 
@@ -254,6 +263,70 @@ impl Backend for Plain {
 
     async fn members(&self) -> Result<Vec<MemberView>, ApiError> {
         Ok(vec![])
+    }
+
+    async fn accounts(
+        &self,
+        member: Option<String>,
+        after: Option<AccountId>,
+        limit: u32,
+    ) -> Result<Vec<AccountView>, ApiError> {
+        let account = |n: u8| AccountView {
+            account: AccountId([n; 32]),
+            member: if n == 3 { "b".into() } else { "a".into() },
+            name: format!("user-{n}"),
+            key: PublicKey::ed25519([n; 32]),
+            roles: vec!["reader".into()],
+            standing: "active".into(),
+            successor: None,
+        };
+        let all = (1..=5).map(account).filter(|a| member.as_ref().is_none_or(|m| a.member == *m));
+        let rest = all.filter(|a| after.is_none_or(|after| a.account > after));
+        Ok(rest.take(usize::try_from(limit).expect("fits")).collect())
+    }
+
+    async fn certificates(
+        &self,
+        _: Option<String>,
+        after: Option<Hash32>,
+        limit: u32,
+    ) -> Result<Vec<CertificateView>, ApiError> {
+        let certificate = |n: u8| CertificateView {
+            fingerprint: Hash32([n; 32]),
+            member: "a".into(),
+            serial: HexBytes(vec![n]),
+            subject_kind: "system".into(),
+            subject: "erp".into(),
+            not_after: TimestampMs(9),
+            recorded: Height(1),
+            standing: "valid".into(),
+            changed: Height(1),
+            reason: String::new(),
+        };
+        let rest = (1..=3).map(certificate).filter(|c| after.is_none_or(|after| c.fingerprint > after));
+        Ok(rest.take(usize::try_from(limit).expect("fits")).collect())
+    }
+
+    async fn packages(&self) -> Result<Vec<PackageView>, ApiError> {
+        Ok(vec![])
+    }
+
+    async fn proposals(&self, before: Option<u64>, limit: u32) -> Result<Vec<ProposalSummary>, ApiError> {
+        let rest = (1..=3).rev().filter(|id| before.is_none_or(|before| *id < before));
+        Ok(rest.take(usize::try_from(limit).expect("fits")).map(proposal).collect())
+    }
+
+    async fn proposal(&self, id: u64) -> Result<ProposalView, ApiError> {
+        if (1..=3).contains(&id) {
+            Ok(ProposalView { summary: proposal(id), actions: vec![], ballots: vec![] })
+        } else {
+            Err(ApiError::new("proposal.unknown", format!("there is no proposal {id}")).at("id"))
+        }
+    }
+
+    async fn dry_run(&self, id: u64) -> Result<DryRunView, ApiError> {
+        self.proposal(id).await?;
+        Ok(DryRunView { height: *self.head.borrow(), ok: true, actions: vec![] })
     }
 
     async fn evidence(&self, after: Option<Cursor>, limit: u32) -> Result<Vec<EvidenceView>, ApiError> {
@@ -309,6 +382,7 @@ impl Backend for Plain {
             transaction_bytes_max: 1 << 20,
             block_bytes_max: 8 << 20,
             transaction_fuel_max: 1,
+            parameters: [("expiry_window".to_owned(), "100".to_owned())].into(),
         })
     }
 
@@ -322,6 +396,25 @@ impl Backend for Plain {
         }
         let (height, state_root) = (*self.head.borrow(), StateRoot::ZERO);
         Ok(BackupView { path: path.display().to_string(), height, state_root, bytes: 1 })
+    }
+}
+
+fn proposal(id: u64) -> ProposalSummary {
+    ProposalSummary {
+        id,
+        kind: "contracts".into(),
+        member: None,
+        title: "t".into(),
+        state: "open".into(),
+        closed: None,
+        failure: None,
+        content: Hash32::ZERO,
+        proposer: AccountId::ZERO,
+        proposer_member: "a".into(),
+        created: Height(1),
+        created_at: TimestampMs(1),
+        deadline: TimestampMs(2),
+        tally: TallyView { approving: 1, rejecting: 0, entitled: 4, needed: 3 },
     }
 }
 

@@ -92,6 +92,9 @@ async fn lists_page_by_key_and_tell_the_head() {
         ("/api/v1/blocks/1/transactions", "after", 3, "id"),
         ("/api/v1/contracts", "after", 3, "name"),
         ("/api/v1/evidence", "after", 3, "sequence"),
+        ("/api/v1/proposals", "before", 3, "id"),
+        ("/api/v1/accounts", "after", 5, "account"),
+        ("/api/v1/certificates", "after", 3, "fingerprint"),
     ];
     for (path, parameter, count, field) in cases {
         let whole = get(&api, path).await.json();
@@ -129,6 +132,11 @@ async fn the_other_routes_answer() {
         ("/api/v1/validators", "/height", json!(2)),
         ("/api/v1/validators?height=1", "/height", json!(1)),
         ("/api/v1/members", "/items", json!([])),
+        ("/api/v1/packages", "/items", json!([])),
+        ("/api/v1/proposals/3", "/tally/needed", json!(3)),
+        ("/api/v1/accounts?member=b", "/items/0/name", json!("user-3")),
+        ("/api/v1/accounts?member=b", "/next", json!(null)),
+        ("/api/v1/params", "/parameters/expiry_window", json!("100")),
         ("/api/v1/status", "/condition/state", json!("ok")),
         ("/api/v1/params", "/expiry_window", json!(100)),
         ("/health", "/status", json!("live")),
@@ -144,6 +152,10 @@ async fn the_other_routes_answer() {
     assert_eq!(post(&api, echo, OCTETS, vec![1, 2]).await.json()["output"], "0102");
     let bare = send(&api, request("POST", echo).body(Body::empty()).expect("request")).await;
     assert_eq!(bare.status, StatusCode::OK);
+    let run = send(&api, request("POST", "/api/v1/proposals/1/dry-run").body(Body::empty()).expect("request")).await;
+    assert_eq!(run.json(), json!({ "height": 1, "ok": true, "actions": [] }));
+    let run = send(&api, request("POST", "/api/v1/proposals/9/dry-run").body(Body::empty()).expect("request")).await;
+    assert_eq!((run.status, run.code().as_str()), (StatusCode::NOT_FOUND, "proposal.unknown"));
     let metrics = String::from_utf8(get(&api, "/metrics").await.body).expect("text");
     assert!(metrics.starts_with("vouch_ledger_head 1\n"), "{metrics}");
     assert!(
@@ -181,6 +193,14 @@ async fn refusals_of_reads_have_their_codes() {
         ("/api/v1/blocks?limit=x".into(), 400, "request.bad_parameter"),
         ("/api/v1/blocks?after=1".into(), 400, "request.bad_parameter"),
         ("/api/v1/blocks?unknown=1".into(), 400, "request.bad_parameter"),
+        ("/api/v1/proposals/0".into(), 404, "proposal.unknown"),
+        ("/api/v1/proposals/x".into(), 400, "request.bad_parameter"),
+        ("/api/v1/proposals?after=1".into(), 400, "request.bad_parameter"),
+        ("/api/v1/proposals?before=x".into(), 400, "request.bad_parameter"),
+        ("/api/v1/accounts?after=x".into(), 400, "request.bad_parameter"),
+        ("/api/v1/accounts?limit=0".into(), 400, "request.bad_parameter"),
+        ("/api/v1/accounts?member=".into(), 400, "request.bad_parameter"),
+        ("/api/v1/certificates?before=1".into(), 400, "request.bad_parameter"),
         ("/api/v1/transactions/xyz".into(), 400, "request.bad_parameter"),
         ("/api/v1/transactions/%FF".into(), 400, "request.bad_parameter"),
         (format!("/api/v1/transactions/{id}?wait_ms=30001"), 400, "request.bad_parameter"),

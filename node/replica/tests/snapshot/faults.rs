@@ -1,5 +1,6 @@
 //! Peers that lie or keep silent while others join.
 
+use vouch_ledger::kernel::{Parameter, SetParameters};
 use vouch_replica::Message;
 
 use crate::{
@@ -168,8 +169,9 @@ fn blocks_without_receipts_are_taken_and_their_transactions_known() {
 }
 
 fn set_pace(network: &mut Network, interval_ms: u32) {
-    let pace = vouch_ledger::kernel::SetPace { block_interval_ms: interval_ms, idle_interval_ms: interval_ms };
-    network.call(0, "system", "set_pace", vouch_types::encode(&pace));
+    let change = |name: &str| Parameter { name: name.into(), value: interval_ms.to_string() };
+    let changes = vec![change("block_interval_ms"), change("idle_interval_ms")];
+    network.decide(0, "parameters", "set_parameters", vouch_types::encode(&SetParameters { changes }));
 }
 
 #[test]

@@ -32,9 +32,9 @@ pub fn chain(window: u64) -> Network {
         address: "127.0.0.1:9999".into(),
         power: 0,
     };
-    network.call(2, "system", "register_node", encode(&extra));
+    network.decide(2, "nodes", "register_node", encode(&extra));
     let node = extra.consensus_key.node();
-    network.call(2, "system", "remove_node", encode(&kernel::RemoveNode { node }));
+    network.decide(2, "nodes", "remove_node", encode(&kernel::RemoveNode { node }));
     network.run_blocks(0, 30);
     network
 }
@@ -42,7 +42,7 @@ pub fn chain(window: u64) -> Network {
 pub fn set_power(network: &mut Network, index: usize, power: u64) {
     let node = consensus_key(index).public().node();
     let change = kernel::SetNode { node, address: format!("127.0.0.1:{}", 7000 + index), power };
-    network.call(0, "system", "set_node", encode(&change));
+    network.decide(0, "nodes", "set_node", encode(&change));
     network.run_blocks(0, 2);
 }
 

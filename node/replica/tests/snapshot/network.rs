@@ -9,7 +9,7 @@ use vouch_genesis::{
     ChainParams, GenesisDocument, MemberName, Role,
     document::{AccountEntry, AdminPolicy, FORMAT_VERSION, GenesisContract, Member, NodeEntry},
 };
-use vouch_ledger::{Durability, MempoolLimits, PooledTransaction, Runtime, Storage, memory::MemoryStorage};
+use vouch_ledger::{Durability, MempoolLimits, PooledTransaction, Runtime, Storage, kernel, memory::MemoryStorage};
 use vouch_replica::{Effect, Input, Message, Now, PeerId, Replica, ReplicaConfig, StoragePolicy, Timer};
 use vouch_types::{
     Call, ChainId, ContractName, Height, Power, SecretKey, TimestampMs, TxId, UnverifiedTransaction, encode,
@@ -75,6 +75,8 @@ fn genesis(expiry_window: u64) -> GenesisDocument {
         title: format!("Member {index}"),
         role: [Role::Platform, Role::Institution, Role::Enterprise, Role::Regulator][index],
         admin: AdminPolicy { threshold: 1, keys: vec![secret(3, index).public()] },
+        encryption_key: None,
+        ca_certificate: None,
         nodes: if index == 0 { vec![node(0), node(FOLLOWER)] } else { vec![node(index)] },
         accounts: vec![AccountEntry { name: format!("a{index}"), key: secret(4, index).public(), roles: Vec::new() }],
     };
@@ -340,6 +342,25 @@ impl Network {
         let (height, at) = reader.find(&id).unwrap().unwrap();
         let record = &reader.block(height).unwrap().unwrap().records[at as usize];
         assert_eq!(record.receipt.outcome, vouch_types::Outcome::Success);
+        (id, raw)
+    }
+
+    /// Has the members decide on a kernel method, in one transaction of all administrators.
+    pub fn decide(&mut self, index: usize, kind: &str, method: &str, arguments: Vec<u8>) -> (TxId, Vec<u8>) {
+        let action = kernel::Action { contract: "system".into(), method: method.into(), arguments };
+        let proposal = kernel::Propose {
+            kind: kind.into(),
+            member: None,
+            title: "A change".into(),
+            deadline_ms: EPOCH_MS + self.now_ms + 3_600_000,
+            actions: vec![action],
+        };
+        let (id, raw) = self.call(index, "system", "propose", encode(&proposal));
+        let reader = self.replica(index).ledger().reader();
+        let (height, at) = reader.find(&id).unwrap().unwrap();
+        let output = &reader.block(height).unwrap().unwrap().records[at as usize].output;
+        let (_, state): (u64, String) = vouch_types::decode("decision", output, 100).unwrap();
+        assert_eq!(state, "executed");
         (id, raw)
     }
 

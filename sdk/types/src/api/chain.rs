@@ -1,8 +1,10 @@
 //! Blocks, contracts, state, validators, members and evidence as the API shows them.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
-use super::{HexBytes, TransactionView};
+use super::{CanaryView, EncryptionKeyView, HexBytes, TransactionView};
 use crate::{
     block::Header,
     certificate::CommitCertificate,
@@ -146,6 +148,16 @@ pub struct ContractSummary {
     pub code_hash: CodeHash,
     /// The height at which this code took effect.
     pub deployed_at: Height,
+    /// Counts activations under this name, from 1; 0 for the kernel.
+    pub version: u32,
+    /// `active`, `frozen` or `retired`.
+    pub standing: String,
+    /// Code of the version before, to go back to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous: Option<CodeHash>,
+    /// A version on trial.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub canary: Option<CanaryView>,
 }
 
 /// A contract with its description.
@@ -205,6 +217,10 @@ pub struct MemberNodeView {
     pub name: String,
     /// Its consensus key.
     pub key: PublicKey,
+    /// Its network key.
+    pub network_key: PublicKey,
+    /// Where it listens.
+    pub address: String,
     /// Its voting power; 0 when it only follows.
     pub power: Power,
 }
@@ -222,6 +238,17 @@ pub struct MemberView {
     pub title: Option<String>,
     /// Whether it may act now.
     pub active: bool,
+    /// `active`, `suspended` or `removed`.
+    pub standing: String,
+    /// How many of its administrators act for it.
+    pub admin_threshold: u16,
+    /// Their keys, ascending.
+    pub admin_keys: Vec<PublicKey>,
+    /// Its encryption keys, ascending by id; at most the last is in use.
+    pub encryption_keys: Vec<EncryptionKeyView>,
+    /// The root of its own certificates, X.509 in DER.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca_certificate: Option<HexBytes>,
     /// Its nodes.
     pub nodes: Vec<MemberNodeView>,
     /// Number of its registered accounts.
@@ -265,4 +292,7 @@ pub struct ChainParams {
     pub block_bytes_max: u32,
     /// Most fuel one transaction may use.
     pub transaction_fuel_max: u64,
+    /// Every parameter by name, as the members may change it: numbers, and thresholds as `> 2/3`.
+    #[serde(default)]
+    pub parameters: BTreeMap<String, String>,
 }
