@@ -61,6 +61,8 @@ struct Running {
     core: State<Ctx>,
     shell: Shell,
     previous: Option<Arc<Members>>,
+    /// Whether the core was made for a node that signs.
+    signs: bool,
     verdicts: BTreeSet<(Round, Option<Round>, NodeId, BlockHash, bool)>,
 }
 
@@ -100,8 +102,8 @@ impl Driver {
     }
 
     fn dispatch(&mut self, input: Input) -> Result<Vec<Effect>, SafetyFault> {
-        if let Input::HeightStarted { height, validators, log } = input {
-            self.start(height, validators, log)?;
+        if let Input::HeightStarted { height, validators, log, signs } = input {
+            self.start(height, validators, log, signs)?;
         } else {
             let Some(running) = &mut self.running else { return Ok(Vec::new()) };
             match input {
@@ -119,17 +121,23 @@ impl Driver {
         Ok(self.running.as_mut().map(|running| running.shell.take_effects()).unwrap_or_default())
     }
 
-    fn start(&mut self, height: Height, validators: ValidatorSet, log: RecoveredLog) -> Result<(), SafetyFault> {
+    fn start(
+        &mut self,
+        height: Height,
+        validators: ValidatorSet,
+        log: RecoveredLog,
+        signs: bool,
+    ) -> Result<(), SafetyFault> {
         let members = Members::new(validators).map_err(|error| SafetyFault::Validators { height, error })?;
         let members = Arc::new(members);
         let running = match &mut self.running {
             Some(running) => running,
             None => {
                 let shell = Shell::new(self.chain, self.secret.take(), self.timeouts, Arc::clone(&members));
-                self.running.insert(Running::new(shell, height, &members))
+                self.running.insert(Running::new(shell, height, &members, signs))
             }
         };
-        running.start(height, members, log)?;
+        running.start(height, members, log, signs)?;
         for message in self.waiting.take(height) {
             self.on_message(message)?;
         }
@@ -208,16 +216,9 @@ impl Driver {
 }
 
 impl Running {
-    fn new(shell: Shell, height: Height, members: &Arc<Members>) -> Self {
-        let params = Params {
-            address: Address(shell.node),
-            threshold_params: core_types::ThresholdParams::default(),
-            value_payload: ValuePayload::ProposalAndParts,
-            enabled: shell.has_key(),
-        };
-        // The core's own queue for later heights stays empty: see `waiting`.
-        let core = State::new(Ctx, CoreHeight(height), CoreSet::new(Arc::clone(members)), params, 1, 1);
-        Self { core, shell, previous: None, verdicts: BTreeSet::new() }
+    fn new(shell: Shell, height: Height, members: &Arc<Members>, signs: bool) -> Self {
+        let core = core_of(&shell, height, members, signs);
+        Self { core, shell, previous: None, signs, verdicts: BTreeSet::new() }
     }
 
     /// Gives the core one input and settles every question it asks about it.
@@ -244,16 +245,27 @@ impl Running {
         }
     }
 
-    fn start(&mut self, height: Height, members: Arc<Members>, log: RecoveredLog) -> Result<(), SafetyFault> {
+    fn start(
+        &mut self,
+        height: Height,
+        members: Arc<Members>,
+        log: RecoveredLog,
+        signs: bool,
+    ) -> Result<(), SafetyFault> {
         let current = self.shell.height;
         if height <= current {
             return Err(SafetyFault::HeightOrder { current, asked: height });
         }
         self.collect_late_evidence();
-        let log = self.usable_log(height, log)?;
+        let log = if signs { self.usable_log(height, log)? } else { RecoveredLog::default() };
+        if self.signs != signs {
+            // The core's name is fixed when it is made. It keeps nothing from one height to the next.
+            self.core = core_of(&self.shell, height, &members, signs);
+            self.signs = signs;
+        }
         self.previous = (current.next() == Some(height)).then(|| Arc::clone(&self.shell.members));
         self.verdicts.clear();
-        self.shell.begin(height, Arc::clone(&members), &log)?;
+        self.shell.begin(height, Arc::clone(&members), &log, signs)?;
         let set = CoreSet::new(members);
         self.feed(CoreInput::StartHeight(CoreHeight(height), set, false, None, VoteExtensionPolicy::Disabled))?;
         if self.shell.replay.is_some() { self.replay(&log.entries) } else { Ok(()) }
@@ -455,6 +467,18 @@ impl Running {
             waiting_messages,
         }
     }
+}
+
+/// The core for a node; one that does not sign has no name, so that the core takes it for none of the validators.
+fn core_of(shell: &Shell, height: Height, members: &Arc<Members>, signs: bool) -> State<Ctx> {
+    let params = Params {
+        address: Address(if signs { shell.node } else { NodeId::ZERO }),
+        threshold_params: core_types::ThresholdParams::default(),
+        value_payload: ValuePayload::ProposalAndParts,
+        enabled: shell.has_key() && signs,
+    };
+    // The core's own queue for later heights stays empty: see `waiting`.
+    State::new(Ctx, CoreHeight(height), CoreSet::new(Arc::clone(members)), params, 1, 1)
 }
 
 fn signed_kind(kind: RecordKind) -> SignedKind {

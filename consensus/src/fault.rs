@@ -68,8 +68,8 @@ pub enum SafetyFault {
         /// Height to be started.
         store: Height,
     },
-    /// Someone else signs with this node's key, or this node's log was lost after it had voted. In the second case it can
-    /// run without its key until the height is over.
+    /// Someone else signs with this node's key, or this node's log was lost after it had voted. In the second case the host
+    /// can start it again without letting it sign until that height is over.
     #[error("a {kind} of this node at height {height}, round {round} arrived that it has no record of signing")]
     KeyInUseElsewhere {
         /// What.

@@ -16,6 +16,9 @@ pub enum Input {
         validators: ValidatorSet,
         /// What was read back from the log file after a restart; the default value otherwise.
         log: RecoveredLog,
+        /// False when this node may have signed at this height and does not remember what: it follows the height as one
+        /// that does not vote, and its log is not read.
+        signs: bool,
     },
     /// A decoded message came from the network. Anything goes: what does not hold is dropped.
     MessageReceived(ConsensusMessage),

@@ -55,7 +55,7 @@ pub(crate) struct Shell {
     pub(crate) height: Height,
     pub(crate) round: Round,
     pub(crate) members: Arc<Members>,
-    /// Signs at this height: has a key, and the key is in the set.
+    /// Signs at this height: has a key, the key is in the set, and the host does not forbid it.
     pub(crate) voting: bool,
     writer: LogWriter,
     pub(crate) own: BTreeMap<(SignedKind, Round), OwnMessage>,
@@ -104,10 +104,11 @@ impl Shell {
         height: Height,
         members: Arc<Members>,
         log: &RecoveredLog,
+        signs: bool,
     ) -> Result<(), SafetyFault> {
         self.height = height;
         self.round = Round::ZERO;
-        self.voting = self.secret.is_some() && members.position(&self.node).is_some();
+        self.voting = signs && self.secret.is_some() && members.position(&self.node).is_some();
         self.members = members;
         self.own.clear();
         self.timers.clear();

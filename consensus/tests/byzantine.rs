@@ -82,6 +82,7 @@ fn the_own_key_in_other_hands_stops_the_node() {
         height: Height(height),
         validators: validator_set(0..4),
         log: Default::default(),
+        signs: true,
     };
     for height in [1, 2] {
         let config = DriverConfig { chain: CHAIN, secret: Some(secret(0)), timeouts: Timeouts::DEFAULT };

@@ -92,12 +92,65 @@ fn seven_nodes_with_two_dead_and_crashes() {
     }
 }
 
+#[test]
+fn a_node_that_forgot_its_votes_follows_until_it_may_vote_again() {
+    for seed in 0..20 {
+        let mut network = Network::new(300 + seed, 4, 0);
+        network.faults.delay_ms = (1, 60);
+        network.faults.loss = 20;
+        network.faults.heal_at_ms = 20_000;
+        // Slow enough that a node that is behind catches up.
+        network.pace_ms = 600;
+        network.run_to(3, 60_000);
+        // In the midst of a height, at another moment each time.
+        for _ in 0..seed * 7 {
+            network.step();
+        }
+        let index = seed as usize % 4;
+        let signs_from = network.last_signed(index).next().unwrap();
+        network.roll_back(index, seed as usize % 3, signs_from);
+        network.run_to(signs_from.0 + 6, 240_000);
+        while network.last_signed(index) <= signs_from {
+            assert!(network.step() && network.now_ms < 240_000, "node {index} does not vote again");
+        }
+    }
+}
+
+#[test]
+fn a_node_that_must_not_sign_asks_for_nothing_and_its_own_old_votes_are_no_fault() {
+    use vouch_consensus::{ConsensusMessage, SignedVote};
+    let index = proposer_index();
+    let mut driver = driver(index);
+    let follow = |height| Input::HeightStarted {
+        height: Height(height),
+        validators: validator_set(0..4),
+        log: RecoveredLog::default(),
+        signs: false,
+    };
+    let effects = driver.step(follow(1)).unwrap();
+    assert!(!effects.iter().any(|e| matches!(e, Effect::RequestProposal { .. } | Effect::ResetLog(_))), "{effects:?}");
+    assert!(!driver.status().unwrap().voting);
+    for height in [1, 2] {
+        let key = secret(index);
+        let mut vote = SignedVote {
+            kind: vouch_types::VoteKind::Prevote,
+            height: Height(height),
+            round: Round(0),
+            block: None,
+            validator: key.public().node(),
+            signature: vouch_types::Signature([0; 64]),
+        };
+        vote.signature = key.sign(vote.statement(CHAIN).digest().as_bytes());
+        driver.step(Input::MessageReceived(ConsensusMessage::Vote(vote))).expect("it may have said so before");
+    }
+}
+
 fn driver(index: usize) -> Driver {
     Driver::new(DriverConfig { chain: CHAIN, secret: Some(secret(index)), timeouts: Timeouts::DEFAULT })
 }
 
 fn start(height: u64, log: RecoveredLog) -> Input {
-    Input::HeightStarted { height: Height(height), validators: validator_set(0..4), log }
+    Input::HeightStarted { height: Height(height), validators: validator_set(0..4), log, signs: true }
 }
 
 fn log_of(effects: &[Effect]) -> Vec<u8> {

@@ -14,6 +14,8 @@ use vouch_ledger::{Ledger, Reader, Runtime, Storage, tree};
 use vouch_store::{RocksStore, StoreOptions};
 use vouch_types::{BlockHash, ChainId, Height, StateRoot, api::BackupView};
 
+use crate::votes;
+
 /// Describes a backup; written last, so that a folder with it is a complete backup.
 const MANIFEST: &str = "backup.json";
 /// The database within a backup.
@@ -125,15 +127,17 @@ pub fn verify(folder: &Path) -> Result<Manifest> {
 }
 
 /// Puts a verified backup's database in the place of a home's missing one. The home keeps its own keys; a node restored
-/// this way must not run while another one with the same keys does.
+/// this way must not run while another one with the same keys does. The record of votes is marked as not to be trusted
+/// before anything else, so that the node abstains until it cannot contradict what it signed after the backup was made.
 ///
 /// # Errors
 /// A text that says what stands in the way; then nothing was changed.
-pub fn restore(folder: &Path, data: &Path) -> Result<Manifest> {
+pub fn restore(folder: &Path, data: &Path, home: &Path) -> Result<Manifest> {
     if data.exists() {
         bail!("{} exists; move it away first, it may be newer than the backup", data.display());
     }
     let manifest = verify(folder)?;
+    votes::distrust(home)?;
     let parent = data.parent().context("the database has no parent folder")?;
     let staging: PathBuf = parent.join(format!(".restore-{}", std::process::id()));
     let result = copy_folder(&folder.join(DATA), &staging)

@@ -2,7 +2,7 @@
 
 use vouch_consensus::{ConsensusStatus, Step};
 use vouch_ledger::Registry;
-use vouch_replica::ReplicaStatus;
+use vouch_replica::{AbstentionStatus, ReplicaStatus};
 use vouch_types::{
     NodeId,
     api::{Condition, ConditionState},
@@ -54,29 +54,42 @@ pub fn judge(facts: Facts<'_>) -> Condition {
             no_quorum(&reach, running_ms)
         };
     }
-    match &facts.replica.consensus {
-        Some(status) if running_ms > STALL_AFTER_MS => no_votes(facts, status, running_ms),
+    if reach.power < reach.needed.saturating_add(reach.abstaining_power) {
+        return votes_forgotten(facts, &reach, running_ms);
+    }
+    match (&facts.replica.consensus, &facts.replica.abstention) {
+        (Some(status), _) if running_ms > STALL_AFTER_MS => no_votes(facts, status, running_ms),
+        (_, Some(abstention)) if facts.replica.validator => rejoining(*abstention),
         _ => Condition::ok(running_ms),
     }
 }
 
-/// Which validators can be reached from here, this node included.
+/// Which validators can be reached from here, this node included, and which of those do not vote for the time being.
 struct Reach {
     power: u64,
     needed: u64,
     missing: Vec<String>,
+    abstaining_power: u64,
+    abstaining: Vec<String>,
 }
 
 impl Reach {
     fn of(facts: Facts<'_>) -> Self {
-        let mut reach = Self { power: 0, needed: 0, missing: Vec::new() };
+        let mut reach =
+            Self { power: 0, needed: 0, missing: Vec::new(), abstaining_power: 0, abstaining: Vec::new() };
         let mut total: u64 = 0;
         for node in facts.registry.active_nodes().filter(|n| n.power.0 > 0) {
             total = total.saturating_add(node.power.0);
-            if node.consensus_key.node() == facts.node || facts.replica.peers.contains(&node.network_key) {
-                reach.power = reach.power.saturating_add(node.power.0);
-            } else {
+            let is_own = node.consensus_key.node() == facts.node;
+            if !is_own && !facts.replica.peers.contains(&node.network_key) {
                 reach.missing.push(node.name.clone());
+                continue;
+            }
+            reach.power = reach.power.saturating_add(node.power.0);
+            let own_abstains = is_own && facts.replica.abstention.is_some();
+            if own_abstains || facts.replica.abstaining_peers.contains(&node.network_key) {
+                reach.abstaining_power = reach.abstaining_power.saturating_add(node.power.0);
+                reach.abstaining.push(node.name.clone());
             }
         }
         reach.needed = total.saturating_mul(2) / 3 + 1;
@@ -138,6 +151,54 @@ fn no_quorum(reach: &Reach, since_ms: u64) -> Condition {
         ],
     };
     condition(ConditionState::Stalled, "stall.no_quorum", words, reach.missing.clone(), since_ms)
+}
+
+/// The node follows and will vote again by itself.
+fn rejoining(abstention: AbstentionStatus) -> Condition {
+    let code = abstention.doubt.code();
+    let [until_en, until_zh] = abstention.from.map_or_else(
+        || ["as soon as it has heard from enough validators".into(), "在收到足够验证者的信息之后".into()],
+        |from| [format!("from height {from} on at the earliest"), format!("最早从高度 {from} 起")],
+    );
+    let words = Words {
+        reason: [
+            format!(
+                "The node follows but does not vote yet: its record of votes may be incomplete ({code}). It votes again {until_en}."
+            ),
+            format!("本节点正在跟随但暂不投票：其投票记录可能不完整（{code}）。它将{until_zh}恢复投票。"),
+        ],
+        mend: [
+            "Wait for a few blocks, and do not stop another validator meanwhile.".into(),
+            "请等待数个区块，期间不要停止其他验证者。".into(),
+        ],
+    };
+    condition(ConditionState::Syncing, "node.rejoining", words, Vec::new(), 0)
+}
+
+/// So many lost their records at once that the rest is no quorum: the chain cannot go on by itself.
+fn votes_forgotten(facts: Facts<'_>, reach: &Reach, since_ms: u64) -> Condition {
+    let list = reach.abstaining.join(", ");
+    let (left, need) = (reach.power.saturating_sub(reach.abstaining_power), reach.needed);
+    let next = facts.replica.height.max(facts.replica.best_peer_height).0.saturating_add(1);
+    let words = Words {
+        reason: [
+            format!(
+                "No block can be made: {list} lost their database or the record of their votes, or were restored, and must not vote; power {left} of the {need} needed is left."
+            ),
+            format!(
+                "无法出块：{list} 丢失了数据库或投票记录，或由备份恢复，不得投票；当前可用权重 {left}，至少需要 {need}。"
+            ),
+        ],
+        mend: [
+            format!(
+                "If one of them still has its old data folder, put it back. Else the members decide together from which height these nodes vote again, and each runs: vouch votes allow-from {next}. Blocks that only the lost databases held are lost then."
+            ),
+            format!(
+                "若其中任一节点仍保留原数据目录，请恢复该目录；否则由各成员共同决定这些节点从哪个高度起恢复投票，并分别执行：vouch votes allow-from {next}。仅存在于已丢失数据库中的区块将不可恢复。"
+            ),
+        ],
+    };
+    condition(ConditionState::Stalled, "stall.votes_forgotten", words, reach.abstaining.clone(), since_ms)
 }
 
 fn no_votes(facts: Facts<'_>, status: &ConsensusStatus, since_ms: u64) -> Condition {

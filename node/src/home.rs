@@ -10,6 +10,7 @@
 //!   keys/network.key       opens connections     (mode 0600)
 //!   tls/certificate.pem    what the API shows
 //!   tls/key.pem            its key               (mode 0600)
+//!   votes                  how far the consensus key may have signed
 //!   data/                  the database
 //! ```
 
@@ -21,10 +22,14 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
-use vouch_sdk::keystore;
+use vouch_replica::VotingRecord;
+use vouch_sdk::{Password, keystore};
 use vouch_types::{PublicKey, SecretKey};
 
-use crate::config::{CONFIG_FILE, ConfigFile};
+use crate::{
+    config::{CONFIG_FILE, ConfigFile},
+    votes::VotesFile,
+};
 
 /// Public halves of a node's keys: what the others must know to admit it.
 #[derive(Debug, Clone, Copy)]
@@ -47,19 +52,22 @@ pub fn network_key_path(home: &Path) -> PathBuf {
     home.join("keys/network.key")
 }
 
-/// Makes a home with new keys and a certificate for `names`. Refuses one that has a configuration.
+/// Makes a home with new keys, encrypted when there is a password, and a certificate for `names`. Refuses one that has a
+/// configuration.
 ///
 /// # Errors
 /// A text that names the path.
-pub fn create(home: &Path, config: &ConfigFile, names: &[String]) -> Result<NodeKeys> {
+pub fn create(home: &Path, config: &ConfigFile, names: &[String], password: Option<&Password>) -> Result<NodeKeys> {
     if home.join(CONFIG_FILE).exists() {
         bail!("{} is a node's home already; choose another directory", home.display());
     }
     for folder in ["keys", "tls"] {
         private_folder(&home.join(folder))?;
     }
-    let consensus = new_key(&consensus_key_path(home))?;
-    let network = new_key(&network_key_path(home))?;
+    let consensus = new_key(&consensus_key_path(home), password)?;
+    let network = new_key(&network_key_path(home), password)?;
+    // Nobody can have signed with it yet; a key that comes from elsewhere finds no record of its own.
+    VotesFile::open(home)?.write_synced(&VotingRecord::of_new_key(consensus.public().node()))?;
     let token: [u8; 32] = rand::random();
     write_private(&home.join(&config.api.admin_token), hex::encode(token).as_bytes())?;
     certificate(home, config, names)?;
@@ -75,9 +83,9 @@ pub fn write_config(home: &Path, config: &ConfigFile) -> Result<()> {
     write(&home.join(CONFIG_FILE), text.as_bytes())
 }
 
-fn new_key(path: &Path) -> Result<SecretKey> {
+fn new_key(path: &Path, password: Option<&Password>) -> Result<SecretKey> {
     let key = keystore::generate().context("no randomness for a key")?;
-    keystore::save(path, &key, None).with_context(|| format!("key {}", path.display()))?;
+    keystore::save(path, &key, password).with_context(|| format!("key {}", path.display()))?;
     Ok(key)
 }
 

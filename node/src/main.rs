@@ -15,6 +15,7 @@ mod node;
 mod operate;
 mod runner;
 mod views;
+mod votes;
 
 use std::process::ExitCode;
 

@@ -138,7 +138,16 @@ fn waiting(page: &mut Page, replica: &ReplicaStatus) {
     let gauges = [
         ("vouch_mempool_waiting_transactions", "Transactions that wait for a block.", replica.mempool_count as u64),
         ("vouch_mempool_waiting_bytes", "Their bytes.", replica.mempool_bytes as u64),
-        ("vouch_consensus_validator_bool", "1 when this node votes at the next height.", u64::from(replica.validator)),
+        (
+            "vouch_consensus_validator_bool",
+            "1 when this node votes at the next height.",
+            u64::from(replica.validator && replica.abstention.is_none()),
+        ),
+        (
+            "vouch_consensus_abstaining_bool",
+            "1 while this node does not vote because it may have forgotten votes.",
+            u64::from(replica.abstention.is_some()),
+        ),
         ("vouch_sync_best_peer_height_blocks", "Greatest height a peer claims.", replica.best_peer_height.0),
     ];
     for (name, help, value) in gauges {

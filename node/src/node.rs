@@ -22,6 +22,7 @@ use crate::{
     metrics::Metrics,
     runner::{Clock, Outlets, Request, Runner},
     views::Abis,
+    votes::VotesFile,
 };
 
 /// Requests that wait for the replica's thread.
@@ -78,9 +79,10 @@ fn open(config: &NodeConfig, global: &GlobalArgs) -> Result<Opened> {
     let options = StoreOptions { cache_bytes: config.cache_bytes, ..StoreOptions::default() };
     let store = Arc::new(RocksStore::open(&config.storage, options).context("cannot open the database")?);
     let storage: Arc<dyn Storage> = Arc::clone(&store) as Arc<dyn Storage>;
+    let memory = Box::new(VotesFile::open(&config.home)?);
     let vm = Runtime::new(vouch_vm::VmLimits::default()).context("cannot start the contract engine")?;
     let clock = Clock::start();
-    let replica_config = ReplicaConfig { secret: Some(secret), mempool: config.mempool, entropy: rand::random() };
+    let replica_config = ReplicaConfig { secret: Some(secret), memory, mempool: config.mempool, entropy: rand::random() };
     let coded = |e: ReplicaError| anyhow::anyhow!("{}: {e}", e.code());
     let mut replica = Replica::open(storage, &genesis, vm, replica_config, clock.now())
         .map_err(coded)

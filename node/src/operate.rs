@@ -11,9 +11,9 @@ use vouch_sdk::Client;
 
 use crate::{
     backup,
-    commands::{GlobalArgs, output::emit},
+    commands::{GlobalArgs, output::emit, password::new_password},
     config::{ConfigFile, NodeConfig},
-    home, node,
+    home, node, votes,
 };
 
 /// What an operator does.
@@ -29,6 +29,9 @@ pub enum Command {
     /// Back a running node up, check and restore backups
     #[command(subcommand)]
     Backup(BackupCommand),
+    /// How far the node's key may have signed, while the node does not run
+    #[command(subcommand)]
+    Votes(votes::Command),
 }
 
 /// Options of `vouch init`.
@@ -48,6 +51,9 @@ pub struct InitArgs {
     /// Names and addresses the API's certificate is for
     #[arg(long, value_name = "NAME", value_delimiter = ',', default_value = "localhost,127.0.0.1")]
     names: Vec<String>,
+    /// Encrypt the two keys: asks for a password, or reads it from the descriptor that VOUCH_PASSWORD_FD names
+    #[arg(long)]
+    encrypt: bool,
 }
 
 /// Options of `vouch node`.
@@ -102,6 +108,7 @@ pub fn run(command: Command, global: &GlobalArgs) -> Result<ExitCode> {
         }
         Command::Genesis(GenesisCommand::Id { file }) => genesis_id(&file, global),
         Command::Backup(command) => backups(command, global),
+        Command::Votes(command) => votes::run(&command, &named_home(global)?, global),
     }
 }
 
@@ -130,7 +137,9 @@ fn init(args: &InitArgs, global: &GlobalArgs) -> Result<ExitCode> {
     NodeConfig::check(&args.dir, config.clone())?;
     let genesis =
         args.genesis.as_deref().map(|path| Ok::<_, anyhow::Error>((path, node::read_genesis(path)?))).transpose()?;
-    let keys = home::create(&args.dir, &config, &args.names)?;
+    let key_path = home::consensus_key_path(&args.dir);
+    let password = args.encrypt.then(|| new_password(global, &key_path)).transpose()?;
+    let keys = home::create(&args.dir, &config, &args.names, password.as_ref())?;
     if let Some((path, document)) = genesis {
         let target = args.dir.join(&config.genesis);
         std::fs::copy(path, &target).with_context(|| format!("cannot write {}", target.display()))?;
@@ -177,8 +186,11 @@ fn backups(command: BackupCommand, global: &GlobalArgs) -> Result<ExitCode> {
             show_manifest(&backup::verify(&dir)?, "is complete and matches its proof", global)?;
         }
         BackupCommand::Restore { dir } => {
-            let config = NodeConfig::load(&named_home(global)?)?;
-            show_manifest(&backup::restore(&dir, &config.storage)?, "is restored; start the node", global)?;
+            let home = named_home(global)?;
+            let config = NodeConfig::load(&home)?;
+            let manifest = backup::restore(&dir, &config.storage, &home)?;
+            let what = "is restored; start the node, it votes again when it cannot contradict an earlier vote";
+            show_manifest(&manifest, what, global)?;
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -211,7 +211,8 @@ impl Network {
             return;
         }
         let validators = self.set_at(height);
-        self.input(index, Input::HeightStarted { height, validators, log });
+        let signs = height >= self.nodes[index].signs_from;
+        self.input(index, Input::HeightStarted { height, validators, log, signs });
         let held: Vec<Payload> = self.nodes[index].disk.held.values().filter(|p| p.height == height).copied().collect();
         for payload in held {
             self.validate(index, payload);
@@ -263,6 +264,19 @@ impl Network {
         self.nodes[index].crash(power_loss, rng);
         let after_ms = self.rng.between(1, 400);
         self.push(after_ms, index, Event::Restart);
+    }
+
+    /// Crashes a node and takes its disk back to a height it had before, with an empty log.
+    pub fn roll_back(&mut self, index: usize, to: usize, signs_from: Height) {
+        self.crash(index);
+        self.nodes[index].disk.roll_back(to);
+        self.nodes[index].signs_from = signs_from;
+    }
+
+    /// The greatest height a node has signed something at.
+    pub fn last_signed(&self, index: usize) -> Height {
+        let own = self.signed.keys().filter(|place| place.0 == self.nodes[index].id);
+        own.map(|place| place.2).max().unwrap_or_default()
     }
 
     fn perform(&mut self, index: usize, effect: Effect) {
@@ -356,6 +370,7 @@ impl Network {
         let place = (node.id, kind, message.height(), message.round());
         let before = *self.signed.entry(place).or_insert(statement);
         assert_eq!(before, statement, "node {index} signed twice: {message:?}");
+        assert!(message.height() >= node.signs_from, "node {index} signed where it must not: {message:?}");
     }
 
     /// Sends the message to one half and a contradicting one to the other.

@@ -44,6 +44,15 @@ impl Disk {
         self.synced.clone_from(&self.log);
     }
 
+    /// Goes back to an earlier height and forgets what was said since.
+    pub fn roll_back(&mut self, height: usize) {
+        self.chain.truncate(height);
+        self.log.clear();
+        self.synced.clear();
+        self.proposed.clear();
+        self.held.clear();
+    }
+
     /// Whether the synced log holds a vote or proposal.
     pub fn has_synced(&self, message: &ConsensusMessage) -> bool {
         RecoveredLog::read(&self.synced).unwrap().entries.iter().any(|entry| match (entry, message) {
@@ -80,6 +89,8 @@ pub struct Node {
     pub rejected: u64,
     /// Blocks this node's ledger judges invalid.
     pub refuses: BTreeSet<BlockHash>,
+    /// Below this height it may have signed things it does not remember.
+    pub signs_from: Height,
     /// A fault is expected.
     pub may_stop: bool,
     pub stopped: Option<SafetyFault>,
@@ -100,6 +111,7 @@ impl Node {
             synced: 0,
             rejected: 0,
             refuses: BTreeSet::new(),
+            signs_from: Height::ZERO,
             may_stop: false,
             stopped: None,
         }

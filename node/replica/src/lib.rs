@@ -19,8 +19,10 @@ pub mod snapshot;
 pub mod status;
 pub mod submissions;
 pub mod sync;
+pub mod voting;
 
 pub use message::{Lane, Message};
 pub use replica::{Effect, Input, Now, PeerId, Refusal, Replica, ReplicaConfig, ReplicaError, Timer};
 pub use snapshot::StoragePolicy;
 pub use status::ReplicaStatus;
+pub use voting::{AbstentionStatus, Doubt, VolatileMemory, VotingMemory, VotingRecord, VotingState};

@@ -9,6 +9,7 @@ const SCAN_ROWS: usize = 1024;
 #[derive(Debug, Default)]
 pub struct LogWriter {
     rows: u64,
+    bytes: u64,
     pending: Batch,
 }
 
@@ -31,7 +32,14 @@ impl LogWriter {
                 writer.rows += 1;
             }
         }
+        writer.bytes = length(&log);
         Ok((log, writer))
+    }
+
+    /// How long the log is, whether synced or not.
+    #[must_use]
+    pub const fn bytes(&self) -> u64 {
+        self.bytes
     }
 
     /// Begins a new log with these bytes.
@@ -40,12 +48,13 @@ impl LogWriter {
         if self.rows > 0 {
             self.pending.delete_range(Table::ConsensusLog, 0u64.to_be_bytes(), u64::MAX.to_be_bytes());
         }
-        self.rows = 0;
+        (self.rows, self.bytes) = (0, 0);
         self.append(bytes);
     }
 
     /// Adds bytes.
     pub fn append(&mut self, bytes: Vec<u8>) {
+        self.bytes = self.bytes.saturating_add(length(&bytes));
         self.pending.put(Table::ConsensusLog, self.rows.to_be_bytes(), bytes);
         self.rows += 1;
     }
@@ -60,4 +69,8 @@ impl LogWriter {
         }
         storage.write(core::mem::take(&mut self.pending), Durability::Synced)
     }
+}
+
+fn length(bytes: &[u8]) -> u64 {
+    u64::try_from(bytes.len()).unwrap_or(u64::MAX)
 }

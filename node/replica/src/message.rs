@@ -73,6 +73,8 @@ pub enum Message {
         height: Height,
         /// The lowest height whose block it still has; 1 unless it pruned.
         lowest: Height,
+        /// It does not sign for the time being, because it may have forgotten votes.
+        abstains: bool,
     },
     /// Asks for decided blocks from a height on.
     SyncRequest {

@@ -42,7 +42,7 @@ impl Replica {
         }
     }
 
-    /// How long to wait for a proposal: as long as the driver says, but not for a proposer that is not there. Its proposal
+    /// How long to wait for a proposal: as long as the driver says, but not for a proposer that is not there or abstains. Its proposal
     /// may still come by way of others; whoever has it by then votes for it all the same.
     pub(crate) fn proposals_wait_ms(&self, timer: bft::TimerId, after_ms: u64) -> u64 {
         if timer.kind != bft::TimerKind::Propose || timer.height != self.ledger.next_height() {
@@ -50,7 +50,9 @@ impl Replica {
         }
         let proposer = self.ledger.validators().proposer(timer.height, timer.round).key.node();
         let record = self.ledger.registry().nodes.get(&proposer);
-        let is_there = self.node == Some(proposer) || record.is_some_and(|n| self.peers.contains(&n.network_key));
+        let can = |peer: &PeerId| self.peers.contains(peer) && !self.sync.abstains(peer);
+        let is_own = self.node == Some(proposer) && self.abstention.is_none();
+        let is_there = is_own || record.is_some_and(|n| can(&n.network_key));
         if is_there { after_ms } else { after_ms.min(ABSENT_PROPOSER_MS) }
     }
 

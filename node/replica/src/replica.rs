@@ -27,6 +27,7 @@ use crate::{
     status::ReplicaStatus,
     submissions::Submissions,
     sync::Sync,
+    voting::{Abstention, VotingMemory},
 };
 
 /// Names a peer: its network key.
@@ -37,6 +38,8 @@ pub type PeerId = PublicKey;
 pub struct ReplicaConfig {
     /// Signs votes; `None` follows the chain without voting.
     pub secret: Option<SecretKey>,
+    /// How far that key may have signed, kept apart from the storage.
+    pub memory: Box<dyn VotingMemory>,
     /// Bounds of the mempool.
     pub mempool: MempoolLimits,
     /// Entropy for blinding signature batches; the simulator seeds it.
@@ -223,6 +226,9 @@ pub struct Replica {
     pub(crate) pace: Pace,
     pub(crate) sync: Sync,
     pub(crate) snapshots: Snapshots,
+    pub(crate) memory: Box<dyn VotingMemory>,
+    /// While this node does not sign, because it may have forgotten what it signed.
+    pub(crate) abstention: Option<Abstention>,
     relay: bft::RelayFilter,
     pub(crate) entropy: [u8; 32],
     pub(crate) log: LogWriter,
@@ -272,6 +278,8 @@ impl Replica {
             sync: Sync::default(),
             snapshots: Snapshots::new(JOIN_AFTER_BLOCKS),
             mempool: Mempool::new(config.mempool),
+            memory: config.memory,
+            abstention: None,
             relay: bft::RelayFilter::new(RELAY_MEMORY_MAX),
             entropy: config.entropy,
             log: LogWriter::default(),
@@ -349,7 +357,7 @@ impl Replica {
         self.out.push(Effect::AdmitPeers(Arc::clone(self.ledger.registry())));
         let (log, writer) = LogWriter::read_back(self.ledger.storage().as_ref())?;
         self.log = writer;
-        self.recovered = bft::RecoveredLog::read(&log)?;
+        self.recall_votes(&log)?;
         let undecided = self.ledger.storage().scan(Table::Undecided, &[], None, UNDECIDED_MAX)?;
         for (_, bytes) in undecided {
             // Written by this node; one that no longer validates was of an earlier height.
@@ -370,10 +378,12 @@ impl Replica {
     pub(crate) fn begin_height(&mut self) -> Result<(), ReplicaError> {
         self.pace.height_started(self.now.steady_ms);
         self.out.push(Effect::CancelTimer(Timer::Pace));
+        let signs = self.may_sign();
         self.consensus_inputs.push_back(bft::Input::HeightStarted {
             height: self.ledger.next_height(),
             validators: self.ledger.validators().clone(),
             log: core::mem::take(&mut self.recovered),
+            signs,
         });
         self.run_consensus()
     }
@@ -439,7 +449,7 @@ impl Replica {
             return Ok(());
         };
         match message {
-            Message::Status { height, lowest } => self.learn_status(from, height, lowest),
+            Message::Status { height, lowest, abstains } => self.learn_status(from, height, lowest, abstains),
             Message::SnapshotRequest
             | Message::Snapshot { .. }
             | Message::PieceRequest { .. }
@@ -535,7 +545,10 @@ impl Replica {
         match effect {
             bft::Effect::ResetLog(bytes) => self.log.reset(bytes),
             bft::Effect::AppendLog(bytes) => self.log.append(bytes),
-            bft::Effect::SyncLog => self.log.sync(self.ledger.storage().as_ref())?,
+            bft::Effect::SyncLog => {
+                self.log.sync(self.ledger.storage().as_ref())?;
+                self.remember_votes()?;
+            }
             bft::Effect::Broadcast(message) => self.publish(message),
             bft::Effect::RequestProposal { height, round, .. } => self.propose(height, round)?,
             bft::Effect::RestreamBlock { .. } => {
@@ -588,6 +601,7 @@ impl Replica {
         for block in self.blocks.keys() {
             extra.delete(Table::Undecided, block.0);
         }
+        self.note_last_set();
         self.submissions.settle(self.ledger.prepared_transactions(&certificate.block), &mut extra);
         let committed = self.ledger.commit(certificate.block, certificate, extra)?;
         self.blocks.clear();
@@ -630,7 +644,8 @@ impl Replica {
     }
 
     pub(crate) fn status_message(&self) -> Message {
-        Message::Status { height: self.ledger.head().height, lowest: self.ledger.lowest() }
+        let (height, lowest) = (self.ledger.head().height, self.ledger.lowest());
+        Message::Status { height, lowest, abstains: self.abstention.is_some() }
     }
 }
 

@@ -292,6 +292,7 @@ impl Replica {
         // What consensus knew was of a height that is long decided; its log went with the state.
         self.consensus_inputs.clear();
         (self.log, self.recovered) = (LogWriter::default(), vouch_consensus::RecoveredLog::default());
+        self.forget_last_set();
         self.blocks.clear();
         self.refused.clear();
         self.wanted.clear();

@@ -2,7 +2,10 @@
 
 use vouch_types::{BlockHash, Height, TimestampMs};
 
-use crate::replica::{PeerId, Replica};
+use crate::{
+    replica::{PeerId, Replica},
+    voting::AbstentionStatus,
+};
 
 /// A replica at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,8 +28,12 @@ pub struct ReplicaStatus {
     pub mempool_count: usize,
     /// Their bytes.
     pub mempool_bytes: usize,
-    /// Whether this node votes at the next height.
+    /// Whether this node is a validator of the next height.
     pub validator: bool,
+    /// While it does not sign all the same, because it may have forgotten votes.
+    pub abstention: Option<AbstentionStatus>,
+    /// Connected peers that say the same of themselves.
+    pub abstaining_peers: Vec<PeerId>,
     /// The consensus driver's view; `None` before the first height since the start.
     pub consensus: Option<vouch_consensus::ConsensusStatus>,
 }
@@ -45,6 +52,8 @@ impl ReplicaStatus {
             mempool_count: replica.mempool.len(),
             mempool_bytes: replica.mempool.bytes(),
             validator: replica.node.is_some_and(|n| replica.ledger.validators().index_of(&n).is_some()),
+            abstention: replica.abstention_status(),
+            abstaining_peers: replica.peers.iter().filter(|p| replica.sync.abstains(p)).copied().collect(),
             consensus: replica.driver.status(),
         }
     }

@@ -31,6 +31,7 @@ struct Progress {
     height: Height,
     lowest: Height,
     failures: u32,
+    abstains: bool,
 }
 
 impl Sync {
@@ -79,6 +80,17 @@ impl Sync {
             .map(|(peer, _)| *peer)
     }
 
+    /// How often a peer did not hand over what it claims to have.
+    pub(crate) fn failures(&self, peer: &PeerId) -> u32 {
+        self.peers.get(peer).map_or(0, |p| p.failures)
+    }
+
+    /// Whether a peer says that it does not sign for the time being.
+    #[must_use]
+    pub fn abstains(&self, peer: &PeerId) -> bool {
+        self.peers.get(peer).is_some_and(|p| p.abstains)
+    }
+
     fn blame(&mut self, peer: &PeerId) {
         if let Some(progress) = self.peers.get_mut(peer) {
             progress.failures = progress.failures.saturating_add(1);
@@ -87,9 +99,18 @@ impl Sync {
 }
 
 impl Replica {
-    pub(crate) fn learn_status(&mut self, from: PeerId, height: Height, lowest: Height) -> Result<(), ReplicaError> {
-        let failures = self.sync.peers.get(&from).map_or(0, |p| p.failures);
-        self.sync.peers.insert(from, Progress { height, lowest, failures });
+    pub(crate) fn learn_status(
+        &mut self,
+        from: PeerId,
+        height: Height,
+        lowest: Height,
+        abstains: bool,
+    ) -> Result<(), ReplicaError> {
+        let failures = self.sync.failures(&from);
+        self.sync.peers.insert(from, Progress { height, lowest, failures, abstains });
+        if !abstains {
+            self.hear_height(from, height);
+        }
         if self.consider_join(from)? {
             return Ok(());
         }

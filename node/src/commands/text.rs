@@ -100,6 +100,9 @@ texts! {
     NotEncrypted: "The file is NOT encrypted: for development only.", "该文件未加密：仅限开发使用。";
     AskPassword: "Password", "密码";
     AskPasswordAgain: "Password again", "再次输入密码";
+    State: "record", "记录";
+    SignedUpTo: "signed up to height", "已签名至高度";
+    NoVotesRecord: "There is no record of votes: the node will abstain for a while.", "没有投票记录：节点将暂时不参与投票。";
     ChainTrusted: "The chain id was taken from the node itself; name it with --chain to rely on the proof.", "链编号取自节点本身；如需采信该证明，请用 --chain 指定。";
 }
 

@@ -175,7 +175,8 @@ fn member(folder: &Path, wish: &Wish, index: u16, plan: &mut Plan) -> Result<(Me
     config.network.listen = network.to_string();
     config.api.listen = api.to_string();
     config.api.plain_http = wish.plain_http;
-    let keys = home::create(&folder.join(&home_path), &config, &["localhost".into(), "127.0.0.1".into()])?;
+    let names = ["localhost".into(), "127.0.0.1".into()];
+    let keys = home::create(&folder.join(&home_path), &config, &names, None)?;
     let node = NodeEntry {
         name: node_name.clone(),
         consensus_key: keys.consensus,

@@ -26,6 +26,21 @@ impl Disk {
         Self { memory: MemoryStorage::new(), mutant, faults_seen: Mutex::new(0), read_fault: Mutex::new(None) }
     }
 
+    /// What it holds now, on another disk.
+    pub fn copy(&self, mutant: Option<Mutant>) -> Self {
+        let copy = Self::new(mutant);
+        let mut batch = Batch::new();
+        self.look(|disk| {
+            for table in Table::ALL {
+                for (key, value) in disk.memory.scan(table, &[], None, usize::MAX).expect("looked at from outside") {
+                    batch.put(table, key, value);
+                }
+            }
+        });
+        copy.memory.write(batch, Durability::Synced).expect("a new disk has no faults");
+        copy
+    }
+
     /// Fails a write that is `after` writes away, counted from 1.
     pub fn fail_write(&self, after: u64, kind: vouch_ledger::memory::FaultKind, takes_effect: bool) {
         let first = self.memory.counters().writes + after;

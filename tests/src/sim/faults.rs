@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use vouch_ledger::{Batch, Durability, Storage, Table, View, memory::FaultKind};
+use vouch_replica::{VotingRecord, VotingState};
 use vouch_types::{Call, ContractName};
 
 use super::{
     contract,
     disk::Disk,
+    mutants::Mutant,
     oracle::{Checked, broken},
     plan::Fault,
     world::{Event, World},
@@ -58,6 +60,13 @@ impl World {
         }
     }
 
+    /// A liar loses what it could know of its votes.
+    pub fn forget_votes(&mut self, index: usize) {
+        self.erase_log(index);
+        let node = self.oracle.who[self.nodes[index].identity].consensus.node();
+        self.nodes[index].memory.set(Some(VotingRecord::of_new_key(node)));
+    }
+
     /// A fault of the plan.
     pub fn strike(&mut self, number: usize) -> Checked {
         let fault = self.plan.faults[number].fault.clone();
@@ -80,7 +89,12 @@ impl World {
                 self.nodes[node].disk.fail_write(after, kind, takes_effect);
             }
             Fault::ReadError { node, after } => self.nodes[node].disk.fail_read(after),
-            Fault::Wipe { node, down_ms } => self.wipe(node, down_ms)?,
+            Fault::Wipe { node, down_ms, record } => self.wipe(node, down_ms, record)?,
+            Fault::Copy { node } => {
+                let copy = self.nodes[node].disk.copy(self.mutant_at(self.nodes[node].identity));
+                self.nodes[node].copy = Some((Arc::new(copy), self.nodes[node].reported));
+            }
+            Fault::PutBack { node, down_ms, marked } => self.put_back(node, down_ms, marked)?,
             Fault::Cut { shape, pairs, for_ms } => {
                 self.oracle.mark(match shape.as_str() {
                     "half" => "network cut in two",
@@ -110,15 +124,19 @@ impl World {
         }
     }
 
-    /// Loses the disk. Whoever does may contradict what it said, so this counts among the faulty: not where they would be
-    /// too many, and not while the powers change.
-    fn wipe(&mut self, index: usize, down_ms: u64) -> Checked {
+    /// Whether a node may lose its disk now. It does not vote for a while then, so this counts among the faulty: not where
+    /// they would be too many, and not while the powers change.
+    fn may_lose(&self, index: usize) -> bool {
         let model = self.oracle.latest();
         let nodes: Vec<(usize, u64)> = model.active_nodes(&self.oracle.who).collect();
         let total: u64 = nodes.iter().map(|(_, p)| p).sum();
-        let is_bad = |i: usize| i == index || self.nodes[i].wiped || !self.nodes[i].plan.is_honest();
+        let is_bad = |i: usize| i == index || self.nodes[i].abstains() || !self.nodes[i].plan.is_honest();
         let bad: u64 = nodes.iter().filter(|(i, _)| is_bad(*i)).map(|(_, p)| p).sum();
-        if self.plan.set_changes || bad * 3 >= total || !self.is_honest(index) {
+        !self.plan.set_changes && bad * 3 < total && self.is_honest(index)
+    }
+
+    fn wipe(&mut self, index: usize, down_ms: u64, record: bool) -> Checked {
+        if !self.may_lose(index) {
             return Ok(());
         }
         self.oracle.mark("disk lost");
@@ -128,9 +146,40 @@ impl World {
         node.disk = Arc::new(Disk::new(mutant));
         node.wiped = true;
         node.reported = 0;
-        self.oracle.pardon(index);
+        if record {
+            node.memory.set(None);
+        }
+        self.lose_record(index);
         self.come_back(index, down_ms);
         Ok(())
+    }
+
+    /// Puts an older copy in the place of the disk.
+    fn put_back(&mut self, index: usize, down_ms: u64, marked: bool) -> Checked {
+        let Some((disk, reported)) = self.nodes[index].copy.clone().filter(|_| self.may_lose(index)) else {
+            return Ok(());
+        };
+        self.oracle.mark("disk replaced by an older copy");
+        self.crash(index, 0)?;
+        let mutant = self.mutant_at(self.nodes[index].identity);
+        let node = &mut self.nodes[index];
+        node.disk = Arc::new(disk.copy(mutant));
+        node.wiped = true;
+        node.reported = reported;
+        if let Some(record) = node.memory.record().filter(|_| marked) {
+            node.memory.set(Some(VotingRecord { state: VotingState::Distrusted, ..record }));
+        }
+        self.lose_record(index);
+        self.come_back(index, down_ms);
+        Ok(())
+    }
+
+    /// A planted bug: whoever lost its disk takes its key for a new one.
+    fn lose_record(&mut self, index: usize) {
+        if self.mutant == Some(Mutant::TrustAnyDisk) {
+            let node = self.oracle.who[self.nodes[index].identity].consensus.node();
+            self.nodes[index].memory.set(Some(VotingRecord::of_new_key(node)));
+        }
     }
 
     /// Looks at what must hold at any time.

@@ -31,6 +31,7 @@ pub const MARKS: &[&str] = &[
     "blocks sent to one behind",
     "decided in a later round",
     "disk lost",
+    "disk replaced by an older copy",
     "evidence kept",
     "failing transaction in a block",
     "mempool full",
@@ -48,5 +49,6 @@ pub const MARKS: &[&str] = &[
     "system change",
     "validators changed",
     "votes forgotten on purpose",
+    "votes not remembered",
     "waiting transaction expired",
 ];

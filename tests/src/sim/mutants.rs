@@ -42,6 +42,8 @@ pub enum Mutant {
     OpenDoor,
     /// A node that restarts has lost its consensus log.
     ForgetOnRestart,
+    /// A node whose disk was lost or replaced by an older copy votes as if nothing had been signed before.
+    TrustAnyDisk,
 }
 
 impl Mutant {
@@ -66,6 +68,7 @@ impl Mutant {
         (Self::TooManyTwins, "too-many-twins", 20),
         (Self::OpenDoor, "open-door", 20),
         (Self::ForgetOnRestart, "forget-on-restart", 40),
+        (Self::TrustAnyDisk, "trust-any-disk", 200),
     ];
 
     /// By name.

@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use vouch_replica::{Now, PeerId, Replica, Timer};
+use vouch_replica::{Now, PeerId, Replica, Timer, VolatileMemory};
 use vouch_types::{SecretKey, TimestampMs};
 
 use super::{byzantine::Adversary, disk::Disk, plan::NodePlan};
@@ -19,6 +19,10 @@ pub struct Node {
     pub peer: PeerId,
     pub plan: NodePlan,
     pub disk: Arc<Disk>,
+    /// What it keeps of its votes apart from the disk.
+    pub memory: VolatileMemory,
+    /// The last copy of the disk, and what was reported by then.
+    pub copy: Option<(Arc<Disk>, u64)>,
     pub replica: Option<Replica>,
     /// Counts restarts.
     pub life: u64,
@@ -34,7 +38,7 @@ pub struct Node {
     pub adversary: Option<Box<dyn Adversary>>,
     /// The last height it said is final.
     pub reported: u64,
-    /// Lost its disk: excused for what it signed before.
+    /// Lost its disk or got an older one, and has not voted since.
     pub wiped: bool,
     /// In use: founding, or registered.
     pub started: bool,
@@ -43,6 +47,11 @@ pub struct Node {
 impl Node {
     pub fn secret(&self) -> SecretKey {
         SecretKey::from_seed(self.seed)
+    }
+
+    /// Whether it does not vote, or will not when it is back.
+    pub fn abstains(&self) -> bool {
+        self.replica.as_ref().map_or(self.wiped, Replica::abstains)
     }
 
     /// What its clocks show.

@@ -284,12 +284,6 @@ impl Oracle {
         }
     }
 
-    /// A node that lost its disk no longer answers for what it signed before.
-    pub fn pardon(&mut self, node: usize) {
-        let own = self.who[node].consensus.node();
-        self.signed.retain(|place, _| place.0 != own);
-    }
-
     /// An honest node, in the midst of a height, was given a statement.
     pub fn saw(&mut self, node: usize, life: u64, message: &ConsensusMessage) {
         if let Some((place, statement)) = statement(message) {

@@ -109,8 +109,17 @@ pub enum Fault {
     DiskError { node: usize, after: u64, full: bool, takes_effect: bool },
     /// A read fails, a few reads from now.
     ReadError { node: usize, after: u64 },
-    /// Power cut and an empty disk.
-    Wipe { node: usize, down_ms: u64 },
+    /// Power cut and an empty disk; `record`: the record of votes that is kept apart is lost as well.
+    Wipe {
+        node: usize,
+        down_ms: u64,
+        #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+        record: bool,
+    },
+    /// Somebody copies the disk.
+    Copy { node: usize },
+    /// Power cut, and the last copy in the place of the disk; `marked`: by the program, which then distrusts its record.
+    PutBack { node: usize, down_ms: u64, marked: bool },
     /// Messages from the first of a pair to the second are lost.
     Cut { shape: String, pairs: Vec<(usize, usize)>, for_ms: u64 },
     /// A connection breaks and comes back.
@@ -200,6 +209,13 @@ impl Plan {
             let fault = self.draw_fault(rng, nodes);
             self.faults.push(Scheduled { at_ms, fault });
         }
+        if rng.chance(200) {
+            let (node, at_ms) = (rng.index(nodes), rng.below(self.heal_at_ms));
+            self.faults.push(Scheduled { at_ms, fault: Fault::Copy { node } });
+            let at_ms = rng.range(at_ms, self.heal_at_ms);
+            let fault = Fault::PutBack { node, down_ms: rng.range(5, 600), marked: rng.chance(300) };
+            self.faults.push(Scheduled { at_ms, fault });
+        }
     }
 
     fn draw_fault(&self, rng: &mut Rng, nodes: usize) -> Fault {
@@ -213,7 +229,7 @@ impl Plan {
                 Fault::DiskError { node, after: rng.range(1, 8), full: rng.chance(500), takes_effect: rng.chance(500) }
             }
             5 => Fault::ReadError { node, after: rng.range(1, 60) },
-            6 | 14 => Fault::Wipe { node, down_ms },
+            6 | 14 => Fault::Wipe { node, down_ms, record: rng.chance(500) },
             7..=9 => {
                 let (shape, pairs) = draw_cut(rng, nodes);
                 Fault::Cut { shape: shape.to_owned(), pairs, for_ms }

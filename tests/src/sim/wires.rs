@@ -288,7 +288,7 @@ impl World {
         {
             self.oracle.mark("votes forgotten on purpose");
             self.crash(index, 100)?;
-            self.erase_log(index);
+            self.forget_votes(index);
             self.at(self.now_ms + 2, Event::Restart(index));
             return Ok(());
         }

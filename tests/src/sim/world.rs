@@ -7,7 +7,9 @@ use std::{
 
 use vouch_genesis::GenesisDocument;
 use vouch_ledger::{MempoolLimits, PooledTransaction, Runtime, Storage};
-use vouch_replica::{Effect, Input, Lane, Message, Replica, ReplicaConfig, ReplicaError, Timer};
+use vouch_replica::{
+    Effect, Input, Lane, Message, Replica, ReplicaConfig, ReplicaError, Timer, VolatileMemory, VotingRecord,
+};
 use vouch_types::UnverifiedTransaction;
 
 use super::{
@@ -130,6 +132,8 @@ impl World {
             peer: genesis::secret("network", identity).public(),
             adversary: byzantine::named(if two_faced { "equivocating-votes" } else { &plan.kind }),
             disk: Arc::new(Disk::new(self.mutant_at(identity))),
+            memory: VolatileMemory::new(Some(VotingRecord::of_new_key(self.oracle.who[identity].consensus.node()))),
+            copy: None,
             started: plan.founding,
             plan,
             replica: None,
@@ -214,7 +218,7 @@ impl World {
     fn is_done(&self) -> bool {
         let Some(target) = self.target else { return false };
         let head = |i: &usize| self.nodes[*i].replica.as_ref().map_or(0, |r| r.ledger().head().height.0);
-        self.expected().iter().all(|i| head(i) >= target)
+        self.expected().iter().all(|i| head(i) >= target && !self.nodes[*i].abstains())
     }
 
     fn happen(&mut self, event: Event) -> Checked {
@@ -307,18 +311,16 @@ impl World {
 
     fn stopped(&mut self, index: usize, struck: bool, error: &ReplicaError) -> Checked {
         self.note(|| format!("node {index} stops: {error}"));
-        if self.is_honest(index) && !struck && !self.nodes[index].wiped {
+        if self.is_honest(index) && !struck {
             return broken("runs on", format!("node {index} stopped: {} {error}", error.code()));
         }
         if struck {
             self.oracle.mark("stopped by a failing disk");
         } else {
-            // A liar that contradicts itself, or a node that lost its disk: begins anew without its log.
+            // A liar that contradicts itself begins anew without its log.
             self.oracle.mark("stopped by its own contradiction");
             self.crash(index, 100)?;
-            if !self.is_honest(index) {
-                self.erase_log(index);
-            }
+            self.forget_votes(index);
         }
         let keep = *self.rng.pick(&[0, 50, 100]);
         self.crash(index, keep)?;
@@ -447,7 +449,10 @@ impl World {
             return broken("order", format!("node {index} reports block {height} after block {}", node.reported));
         }
         let (disk, life, latest) = (Arc::clone(&node.disk), node.life, self.latest_ms());
+        let votes = !node.abstains();
         self.nodes[index].reported = height;
+        // Once it votes again it is as good as any other.
+        self.nodes[index].wiped &= !votes;
         disk.look(|disk| self.oracle.committed(index, disk, height, latest))?;
         if self.mutant == Some(Mutant::Canary) && height == 2 {
             return broken("canary", "it sings");
@@ -475,6 +480,7 @@ impl World {
         let node = &self.nodes[index];
         let config = ReplicaConfig {
             secret: Some(node.secret()),
+            memory: Box::new(node.memory.clone()),
             mempool: MempoolLimits {
                 count_max: self.plan.mempool_max,
                 bytes_max: 1 << 20,
@@ -499,11 +505,29 @@ impl World {
         self.nodes[index].life += 1;
         self.recovered(index, head.height.0)?;
         self.step(index, Input::Started)?;
+        self.check_memory(index)?;
         for other in 0..self.nodes.len() {
             self.meet(index, other);
         }
         if self.nodes[index].adversary.is_some() {
             self.at(self.now_ms + 20, Event::Tick(index));
+        }
+        Ok(())
+    }
+
+    /// A node whose disk was never lost has no reason to doubt its record of votes; one that does not vote is one that the
+    /// chain may be waiting for.
+    fn check_memory(&mut self, index: usize) -> Checked {
+        if !self.is_honest(index) {
+            return Ok(());
+        }
+        let abstains = self.nodes[index].replica.as_ref().is_some_and(Replica::abstains);
+        self.oracle.count("trusts an intact disk");
+        if abstains && !self.nodes[index].wiped {
+            return broken("trusts an intact disk", format!("node {index} abstains though it never lost anything"));
+        }
+        if abstains {
+            self.oracle.mark("votes not remembered");
         }
         Ok(())
     }

@@ -4,6 +4,7 @@
 
 mod admission;
 mod crash;
+mod forget;
 mod guide;
 mod input;
 mod life;

@@ -10,7 +10,9 @@ use vouch_genesis::{
     document::{AccountEntry, AdminPolicy, FORMAT_VERSION, GenesisContract, Member, NodeEntry},
 };
 use vouch_ledger::{Durability, MempoolLimits, PooledTransaction, Runtime, Storage, kernel, memory::MemoryStorage};
-use vouch_replica::{Effect, Input, Message, Now, PeerId, Replica, ReplicaConfig, StoragePolicy, Timer};
+use vouch_replica::{
+    Effect, Input, Message, Now, PeerId, Replica, ReplicaConfig, StoragePolicy, Timer, VolatileMemory, VotingRecord,
+};
 use vouch_types::{
     Call, ChainId, ContractName, Height, Power, SecretKey, TimestampMs, TxId, UnverifiedTransaction, encode,
     transaction::{TRANSACTION_VERSION, TransactionBody},
@@ -102,6 +104,8 @@ fn genesis(expiry_window: u64) -> GenesisDocument {
 /// A machine: its disk, and its replica while it runs.
 pub struct Node {
     pub storage: Arc<MemoryStorage>,
+    /// What it keeps of its votes apart from the disk.
+    pub memory: VolatileMemory,
     pub policy: StoragePolicy,
     pub replica: Option<Replica>,
     /// Its disk has faults.
@@ -131,8 +135,10 @@ impl Network {
     pub fn new(expiry_window: u64) -> Self {
         let genesis = genesis(expiry_window);
         let policy = StoragePolicy { keep_blocks: 0, join_after_blocks: 20 };
-        let node =
-            |_| Node { storage: Arc::default(), policy, replica: None, may_fail: false, verdicts: BTreeMap::new() };
+        let node = |index| {
+            let memory = VolatileMemory::new(Some(VotingRecord::of_new_key(consensus_key(index).public().node())));
+            Node { storage: Arc::default(), memory, policy, replica: None, may_fail: false, verdicts: BTreeMap::new() }
+        };
         Self {
             nodes: (0..=FOLLOWER).map(node).collect(),
             chain: genesis.chain_id().unwrap(),
@@ -152,6 +158,10 @@ impl Network {
         Now { wall: TimestampMs(EPOCH_MS + self.now_ms), steady_ms: self.now_ms }
     }
 
+    pub const fn now_ms(&self) -> u64 {
+        self.now_ms
+    }
+
     pub fn replica(&self, index: usize) -> &Replica {
         self.nodes[index].replica.as_ref().unwrap()
     }
@@ -164,6 +174,7 @@ impl Network {
         let storage: Arc<dyn Storage> = Arc::clone(&self.nodes[index].storage) as Arc<dyn Storage>;
         let config = ReplicaConfig {
             secret: Some(consensus_key(index)),
+            memory: Box::new(self.nodes[index].memory.clone()),
             mempool: MempoolLimits::default(),
             entropy: [index as u8; 32],
         };

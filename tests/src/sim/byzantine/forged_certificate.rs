@@ -14,8 +14,8 @@ pub struct ForgedCertificate;
 impl Adversary for ForgedCertificate {
     fn outgoing(&mut self, scene: &mut Scene<'_>, _to: usize, message: Message) -> Vec<Out> {
         match message {
-            Message::Status { height, lowest } => {
-                vec![Message::Status { height: Height(height.0 + scene.rng.range(1, 3)), lowest }.into()]
+            Message::Status { height, lowest, .. } => {
+                vec![Message::Status { height: Height(height.0 + scene.rng.range(1, 3)), lowest, abstains: false }.into()]
             }
             Message::SyncResponse { from, blocks } => {
                 let blocks = blocks.into_iter().map(|synced| forge(scene, synced)).collect();
