@@ -13,7 +13,7 @@ use vouch_ledger::{
 use vouch_net::NetHandle;
 use vouch_replica::{Refusal, ReplicaStatus};
 use vouch_types::{
-    AccountId, Call, ContractName, Hash32, Height, NodeId, Round, TransactionError, TxId, ValidatorSet,
+    AccountId, Call, ChainId, ContractName, Hash32, Height, NodeId, Round, TransactionError, TxId, ValidatorSet,
     api::{
         AccountView, BackupView, BlockSummary, CertificateView, ChainParams, Claim, Condition, ConditionState,
         ContractSummary, ContractView, Cursor, DryRunView, EvidenceView, FinalBlock, HexBytes, MemberView, NodeStatus,
@@ -215,6 +215,10 @@ const fn evidence_kind(evidence: &Evidence) -> &'static str {
 
 #[async_trait]
 impl Backend for NodeBackend {
+    fn chain(&self) -> ChainId {
+        self.reader.chain()
+    }
+
     fn head(&self) -> watch::Receiver<Height> {
         self.head.clone()
     }

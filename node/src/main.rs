@@ -20,7 +20,7 @@ mod votes;
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser};
-use commands::{ClientCommand, GlobalArgs, completion, report_error};
+use commands::{ClientCommand, GlobalArgs, Side, completion, report_error};
 
 /// A member's node of a Vouch chain, and the tools around it.
 #[derive(Debug, Parser)]
@@ -61,7 +61,7 @@ fn main() -> ExitCode {
 }
 
 fn show(result: anyhow::Result<ExitCode>, global: &GlobalArgs) -> ExitCode {
-    result.unwrap_or_else(|error| report_error(&error, global))
+    result.unwrap_or_else(|error| report_error(&error, global, Side::Node))
 }
 
 fn block_on(work: impl Future<Output = ExitCode>) -> ExitCode {

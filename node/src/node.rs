@@ -16,7 +16,7 @@ use vouch_types::{PublicKey, SecretKey};
 use crate::{
     admission,
     backend::NodeBackend,
-    commands::{GlobalArgs, password::open_keys},
+    commands::{GlobalArgs, output::Stopped, password::open_keys},
     config::NodeConfig,
     home,
     metrics::Metrics,
@@ -77,17 +77,17 @@ fn open(config: &NodeConfig, global: &GlobalArgs) -> Result<Opened> {
     let [secret, network] = <[_; 2]>::try_from(keys).map_err(|_| anyhow::anyhow!("a node has two keys"))?;
     let consensus_key = secret.public();
     let options = StoreOptions { cache_bytes: config.cache_bytes, ..StoreOptions::default() };
-    let store = Arc::new(RocksStore::open(&config.storage, options).context("cannot open the database")?);
+    let store = RocksStore::open(&config.storage, options).map(Arc::new);
+    let store = store.map_err(|e| Stopped(format!("{}: cannot open the database: {e}", e.code())))?;
     let storage: Arc<dyn Storage> = Arc::clone(&store) as Arc<dyn Storage>;
     let memory = Box::new(VotesFile::open(&config.home)?);
     let vm = Runtime::new(vouch_vm::VmLimits::default()).context("cannot start the contract engine")?;
     let clock = Clock::start();
     let replica_config = ReplicaConfig { secret: Some(secret), memory, mempool: config.mempool, entropy: rand::random() };
-    let coded = |e: ReplicaError| anyhow::anyhow!("{}: {e}", e.code());
+    let coded = |e: ReplicaError| Stopped(format!("{}: cannot open the chain: {e}", e.code()));
     let mut replica = Replica::open(storage, &genesis, vm, replica_config, clock.now())
-        .map_err(coded)
-        .context("cannot open the chain")?;
-    replica.set_storage_policy(config.policy).map_err(coded).context("storage.keep_blocks")?;
+        .map_err(coded)?;
+    replica.set_storage_policy(config.policy).map_err(coded)?;
     Ok(Opened { replica, store, clock, chain_name: genesis.chain_name, consensus_key, network })
 }
 
@@ -155,7 +155,7 @@ async fn wait_for_end(replica: &mut ReplicaEnd, failure: &watch::Sender<Option<S
     };
     tracing::error!("the node cannot go on: {why}");
     failure.send_replace(Some(why.clone()));
-    Err(anyhow::anyhow!("the node stopped because it could not go on safely: {why}"))
+    Err(Stopped(why).into())
 }
 
 async fn count_blocks(mut blocks: broadcast::Receiver<Arc<CommittedBlock>>, metrics: Arc<Metrics>) {

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use tokio::sync::watch;
 use vouch_types::{
-    AccountId, ContractName, Hash32, Height, TxId,
+    AccountId, ChainId, ContractName, Hash32, Height, TxId,
     api::{
         AccountView, BackupView, BlockSummary, CertificateView, ChainParams, Claim, ContractSummary, ContractView,
         Cursor, DryRunView, EvidenceView, FinalBlock, MemberView, NodeStatus, PackageView, ProposalSummary,
@@ -22,6 +22,9 @@ use crate::ApiError;
 /// storage as `node.storage`.
 #[async_trait]
 pub trait Backend: Send + Sync + 'static {
+    /// The chain; every answer names it in the header `vouch-chain`.
+    fn chain(&self) -> ChainId;
+
     /// The height of the last final block, 0 before the first. A change is seen only after the block can be read
     /// through [`Backend::block`].
     fn head(&self) -> watch::Receiver<Height>;

@@ -24,6 +24,9 @@ use crate::{
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RemoteAddress(pub(crate) SocketAddr);
 
+/// Names the chain in every answer, so that a client that means another one does not take it for its own.
+const CHAIN_HEADER: &str = "vouch-chain";
+
 /// Outermost: names the request, and completes whatever answer comes out.
 pub(crate) async fn finish(State(api): State<Api>, request: Request, next: Next) -> Response {
     let started = Instant::now();
@@ -45,6 +48,9 @@ pub(crate) async fn finish(State(api): State<Api>, request: Request, next: Next)
         response = rebuilt(&response, &problem);
     }
     complete_headers(response.headers_mut(), &id, api.is_tls);
+    if let Ok(chain) = HeaderValue::from_str(&api.backend.chain().to_string()) {
+        response.headers_mut().insert(HeaderName::from_static(CHAIN_HEADER), chain);
+    }
     drop(counted);
     api.metrics.answered(&route, method, response.status().as_u16(), started.elapsed());
     response

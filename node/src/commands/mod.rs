@@ -28,7 +28,7 @@ pub mod user;
 use std::process::ExitCode;
 
 pub use global::GlobalArgs;
-pub use output::report_error;
+pub use output::{Side, report_error};
 
 /// The commands that need nothing but a client. Flatten it into the program's own enum of commands.
 #[derive(Debug, clap::Subcommand)]
@@ -75,5 +75,5 @@ pub async fn run(command: ClientCommand, global: &GlobalArgs) -> ExitCode {
         ClientCommand::Key(args) => key::run(args, global).await,
         ClientCommand::Events(args) => events::run(args, global).await,
     };
-    result.unwrap_or_else(|error| report_error(&error, global))
+    result.unwrap_or_else(|error| report_error(&error, global, Side::Client))
 }

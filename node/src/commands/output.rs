@@ -74,15 +74,34 @@ pub fn time_text(ms: u64) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{ms:03}Z")
 }
 
+/// The node did not start, or had to stop; the text begins with the code.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Stopped(pub String);
+
+/// Whose settings are at fault when an error has no code of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// The client's: `client.configuration`.
+    Client,
+    /// The node's: `node.configuration`.
+    Node,
+}
+
 /// Shows what went wrong: code, what, where, how to mend it. Returns the exit code.
 #[must_use]
-pub fn report_error(error: &anyhow::Error, global: &GlobalArgs) -> ExitCode {
+pub fn report_error(error: &anyhow::Error, global: &GlobalArgs, side: Side) -> ExitCode {
     let known = error.chain().find_map(|cause| {
         let sdk = cause.downcast_ref::<vouch_sdk::Error>().map(vouch_sdk::Error::to_problem);
         let keystore = || cause.downcast_ref::<vouch_sdk::KeystoreError>();
-        sdk.or_else(|| keystore().map(|error| Problem::new(error.code(), error.to_string())))
+        let stopped = || cause.downcast_ref::<Stopped>().map(|error| Problem::new("node.stopped", error.to_string()));
+        sdk.or_else(|| keystore().map(|error| Problem::new(error.code(), error.to_string()))).or_else(stopped)
     });
-    let problem = known.unwrap_or_else(|| Problem::new("client.configuration", format!("{error:#}")));
+    let code = match side {
+        Side::Client => "client.configuration",
+        Side::Node => "node.configuration",
+    };
+    let problem = known.unwrap_or_else(|| Problem::new(code, format!("{error:#}")));
     let language = global.language();
     let problem = problem.translated(language);
     if global.json {
@@ -137,6 +156,8 @@ mod tests {
             ("keystore.wrong_password", EXIT_REFUSED),
             ("proof.invalid", EXIT_PROOF),
             ("client.configuration", EXIT_REFUSED),
+            ("node.configuration", EXIT_REFUSED),
+            ("node.stopped", EXIT_REFUSED),
         ] {
             assert_eq!(exit_code(&Problem::new(code, "")), expected, "{code}");
         }

@@ -6,7 +6,7 @@ use futures::Stream;
 use serde_json::json;
 use tokio::time::Instant;
 use vouch_types::{
-    ContractName, Height, TxId,
+    ChainId, ContractName, Height, TxId,
     abi::Abi,
     api::{
         AccountView, BackupView, BlockDetail, BlockSummary, CertificateView, ChainParams, Claim, ContractSummary,
@@ -56,12 +56,18 @@ impl Client {
     /// [`Error`]; [`Error::WrongChain`] when the configuration names another chain.
     pub async fn params(&self) -> Result<ChainParams, Error> {
         let params: ChainParams = self.get("/api/v1/params").await?;
+        self.check_chain(params.chain)?;
+        Ok(params)
+    }
+
+    /// The header that names the chain may get lost on the way, through a proxy.
+    fn check_chain(&self, actual: ChainId) -> Result<(), Error> {
         match self.transport.config.chain {
-            Some(expected) if expected != params.chain => {
+            Some(expected) if expected != actual => {
                 let node = self.transport.config.nodes.join(", ");
-                Err(Error::WrongChain { node, actual: params.chain, expected })
+                Err(Error::WrongChain { node, actual, expected })
             }
-            _ => Ok(params),
+            _ => Ok(()),
         }
     }
 
@@ -332,9 +338,20 @@ impl Client {
     /// How the node is, and why.
     ///
     /// # Errors
-    /// [`Error`].
+    /// [`Error`]; [`Error::WrongChain`] when the configuration names another chain.
     pub async fn status(&self) -> Result<NodeStatus, Error> {
-        self.get("/api/v1/status").await
+        let status: NodeStatus = self.get("/api/v1/status").await?;
+        self.check_chain(status.chain)?;
+        Ok(status)
+    }
+
+    /// The node's metrics page, as Prometheus reads it.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn metrics(&self) -> Result<String, Error> {
+        let bytes = self.transport.bytes(&Call { accept: "text/plain", ..Call::get("/metrics") }).await?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
 
     /// Follows final blocks, transactions and events: in order, each once, across broken connections and nodes.

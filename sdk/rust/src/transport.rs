@@ -7,12 +7,15 @@ use std::{
 
 use reqwest::{Method, RequestBuilder, Response, StatusCode, header};
 use serde::de::DeserializeOwned;
-use vouch_types::api::Problem;
+use vouch_types::{ChainId, api::Problem};
 
 use crate::{ClientConfig, Error, random::random};
 
 /// Most bytes of an answer that is not a stream.
 const ANSWER_BYTES_MAX: usize = 64 << 20;
+
+/// Every answer of a node names its chain here.
+const CHAIN_HEADER: &str = "vouch-chain";
 
 /// A request's body: kept, so that it can be sent again.
 #[derive(Debug, Clone)]
@@ -138,7 +141,20 @@ impl Transport {
 
     async fn send_once(&self, call: &Call, node: &str) -> Result<Response, Error> {
         let request = self.request(call, node).timeout(self.config.attempt_timeout + call.wait);
-        check(request.send().await.map_err(|error| of_reqwest(&error, node))?, node).await
+        let response = request.send().await.map_err(|error| of_reqwest(&error, node))?;
+        self.check_chain(&response, node)?;
+        check(response, node).await
+    }
+
+    /// Whatever a node of another chain answers is not an answer.
+    fn check_chain(&self, response: &Response, node: &str) -> Result<(), Error> {
+        let named = response.headers().get(CHAIN_HEADER).and_then(|value| value.to_str().ok()?.parse::<ChainId>().ok());
+        match (self.config.chain, named) {
+            (Some(expected), Some(actual)) if expected != actual => {
+                Err(Error::WrongChain { node: node.into(), actual, expected })
+            }
+            _ => Ok(()),
+        }
     }
 
     fn request(&self, call: &Call, node: &str) -> RequestBuilder {
@@ -162,7 +178,10 @@ impl Transport {
         let opened = match sent {
             Err(_) => Err(Error::Timeout(format!("{node} did not answer in time"))),
             Ok(Err(error)) => Err(of_reqwest(&error, &node)),
-            Ok(Ok(response)) => check(response, &node).await,
+            Ok(Ok(response)) => match self.check_chain(&response, &node) {
+                Ok(()) => check(response, &node).await,
+                Err(error) => Err(error),
+            },
         };
         if opened.is_err() {
             self.leave(at);

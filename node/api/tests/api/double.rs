@@ -175,6 +175,10 @@ fn final_block(height: Height, transactions: Vec<TransactionView>) -> FinalBlock
 
 #[async_trait]
 impl Backend for Plain {
+    fn chain(&self) -> ChainId {
+        CHAIN
+    }
+
     fn head(&self) -> watch::Receiver<Height> {
         self.head.subscribe()
     }
