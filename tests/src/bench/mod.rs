@@ -37,6 +37,8 @@ pub enum Measurement {
     Crash,
     /// How fast a node without data catches up from blocks
     Sync,
+    /// How fast a node without data takes the state over
+    Snapshot,
     /// The state tree with ten million keys
     Tree,
 }
@@ -73,6 +75,7 @@ impl Measurement {
                 Self::Idle => idle::measure(scale).await,
                 Self::Crash => crash::measure(scale).await,
                 Self::Sync => sync::measure(scale).await,
+                Self::Snapshot => sync::measure_snapshot(scale).await,
                 Self::Tree => tree::measure(scale).await,
             }
         };

@@ -26,4 +26,4 @@ pub use process::{NodeProcess, Signal, Usage};
 pub use program::{Output, Program};
 pub use relay::Relay;
 pub use traffic::{Load, LoadReport, Pressure, Traffic, TrafficReport, contract, record_call};
-pub use watch::{blocks, gaps_ms, no_evidence, same_root, transaction_ids, until};
+pub use watch::{blocks, gaps_ms, metric, no_evidence, same_root, transaction_ids, until};

@@ -287,6 +287,21 @@ impl Cluster {
         std::fs::remove_dir_all(self.home(node).join("data")).context("no database to remove")
     }
 
+    /// Sets a number in a node's configuration; it counts from the next start on.
+    ///
+    /// # Errors
+    /// When the configuration has no such field.
+    pub fn configure(&self, node: usize, field: &str, value: u64) -> Result<()> {
+        let path = self.home(node).join("config.toml");
+        let text = std::fs::read_to_string(&path).context("config.toml")?;
+        let prefix = format!("{field} = ");
+        if !text.lines().any(|line| line.starts_with(&prefix)) {
+            bail!("config.toml of {} has no field {field}", self.name(node));
+        }
+        let set = |line: &str| if line.starts_with(&prefix) { format!("{prefix}{value}\n") } else { format!("{line}\n") };
+        std::fs::write(&path, text.lines().map(set).collect::<String>()).context("config.toml")
+    }
+
     /// How a client of these nodes is set up: preferring the first, pinned to the chain.
     ///
     /// # Errors

@@ -81,6 +81,16 @@ pub async fn same_root(cluster: &Cluster, nodes: &[usize], height: Height) -> Re
     found.map(|(_, root)| root).ok_or_else(|| anyhow::anyhow!("no node was named"))
 }
 
+/// A number from a node's metrics page, by its name with labels.
+///
+/// # Errors
+/// When the page cannot be read or has no such number.
+pub async fn metric(cluster: &Cluster, node: usize, name: &str) -> Result<f64> {
+    let page = cluster.client(node)?.metrics().await?;
+    let value = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok());
+    value.ok_or_else(|| anyhow::anyhow!("{} has no metric {name}", cluster.name(node)))
+}
+
 /// Looks for evidence of misbehaviour at every node.
 ///
 /// # Errors

@@ -4,6 +4,7 @@ use std::{fs, path::Path, time::Duration};
 
 use serde_json::Value;
 use vouch_tests::cluster::{Cluster, Options, Traffic, no_evidence, same_root, until};
+use vouch_types::{Height, api::Claim};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -89,5 +90,40 @@ async fn wiped_and_restored_nodes_have_the_same_chain() {
     cluster.ready(&cluster.all()).await.unwrap();
     some_traffic(&cluster, 50).await;
     let head = cluster.status(0).await.unwrap().head;
-    same_root(&cluster, &cluster.all(), head).await.unwrap();    no_evidence(&cluster).await.unwrap();
+    same_root(&cluster, &cluster.all(), head).await.unwrap();
+    no_evidence(&cluster).await.unwrap();
+}
+
+/// Two nodes without data take the state over, one from three others and one from two and the first: both are as good as
+/// any other then, and prove what was in the last blocks before.
+#[tokio::test(flavor = "multi_thread")]
+async fn nodes_without_data_take_the_state_over() {
+    const JOIN_AFTER: u64 = 15;
+    let options = Options { accounts: 8, block_interval_ms: 150, idle_interval_ms: 600, ..Options::default() };
+    let mut cluster = Cluster::start(options).await.unwrap();
+    let traffic = Traffic::start(&cluster, 8).unwrap();
+    cluster.reach(0, Height(30), PATIENCE).await.unwrap();
+    for node in [3, 2] {
+        cluster.stop(node).await.unwrap();
+        cluster.wipe(node).unwrap();
+        cluster.configure(node, "join_after_blocks", JOIN_AFTER).unwrap();
+        cluster.start_node(node).unwrap();
+        cluster.ready(&cluster.all()).await.unwrap();
+        let log = cluster.log(node);
+        assert!(log.contains("the state was taken over"), "{log}");
+        assert!(log.contains("this node votes again"), "{log}");
+    }
+    let wanted = traffic.finals() + 100;
+    let is_enough = async || Ok((traffic.finals() >= wanted).then_some(()));
+    until("transactions become final", PATIENCE, is_enough).await.unwrap();
+    traffic.finish().await.unwrap();
+    let head = cluster.status(0).await.unwrap().head;
+    same_root(&cluster, &cluster.all(), head).await.unwrap();
+    no_evidence(&cluster).await.unwrap();
+
+    // The last blocks came along with the state, so that nothing in them is accepted again.
+    let early = cluster.client(0).unwrap().block(Some(Height(2))).await.unwrap().transactions[0];
+    for node in [3, 2] {
+        cluster.client(node).unwrap().proof(early, Claim::Transaction).await.unwrap();
+    }
 }
