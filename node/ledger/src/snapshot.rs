@@ -32,7 +32,7 @@ use crate::{
     executor::TransactionRecord,
     prune::LOWEST_KEY,
     reader::{Published, Reader},
-    storage::{Batch, Durability, Table, View},
+    storage::{Batch, Durability, StorageError, Table, View},
     tree::{StateImport, TreeError, prove_range},
 };
 
@@ -387,23 +387,24 @@ impl Reader {
 }
 
 impl Ledger {
-    /// Holds the state of the head still; `None` when there is none to hand over or the storage cannot.
+    /// Holds the state of the head still; `None` when there is none to hand over or the storage cannot. The inner error says
+    /// why a copy could not be made, for want of disk space for example; the storage itself is as it was.
     ///
     /// # Errors
-    /// [`LedgerError`]: the ledger itself is as it was.
-    pub fn pin(&self) -> Result<Option<Pinned>, LedgerError> {
+    /// [`LedgerError`] when the storage cannot be read: the node must stop.
+    pub fn pin(&self) -> Result<Result<Option<Pinned>, StorageError>, LedgerError> {
         let head = self.head.height;
         let from = replayable_from(head, self.registry.params.expiry_window);
         if self.join.is_some() || head == Height::ZERO || self.lowest > from {
-            return Ok(None);
+            return Ok(Ok(None));
         }
         let set_changes = self.reader.set_changes(head)?;
-        let Some(finality) = self.reader.finality(head)? else { return Ok(None) };
+        let Some(finality) = self.reader.finality(head)? else { return Ok(Ok(None)) };
         let offer = SnapshotOffer { finality, set_changes };
         if offer.set_changes.len() >= SET_CHANGES_MAX || encode(&offer).len() > OFFER_BYTES_MAX {
-            return Ok(None);
+            return Ok(Ok(None));
         }
-        Ok(self.storage.pin()?.map(|view| Pinned { view, offer, lowest: self.lowest }))
+        Ok(self.storage.pin().map(|view| view.map(|view| Pinned { view, offer, lowest: self.lowest })))
     }
 
     /// The snapshot being taken over, if one is; nothing is executed and nothing but blocks is to be read meanwhile.

@@ -220,7 +220,7 @@ impl Replica {
 
     pub(crate) fn receive_snapshot(&mut self, from: PeerId, message: Message) -> Result<(), ReplicaError> {
         match message {
-            Message::SnapshotRequest => self.answer_offer(from),
+            Message::SnapshotRequest => return self.answer_offer(from),
             Message::PieceRequest { height, slot } => {
                 let piece =
                     self.serve(height, |pinned| Ok(pinned.piece(slot).map_err(|e| e.to_string())?.map(Box::new)));
@@ -445,40 +445,44 @@ impl Replica {
         Ok(())
     }
 
-    fn answer_offer(&mut self, to: PeerId) {
-        self.hold_state();
+    fn answer_offer(&mut self, to: PeerId) -> Result<(), ReplicaError> {
+        self.hold_state()?;
         let served = self.snapshots.served.as_ref();
         let offer = served.map(|served| Box::new(served.pinned.offer().clone()));
         self.send(to, &Message::Snapshot { offer });
+        Ok(())
     }
 
     /// Sees that a state is held which is new enough, or in use.
-    fn hold_state(&mut self) {
+    fn hold_state(&mut self) -> Result<(), ReplicaError> {
         let now_ms = self.now.steady_ms;
         if let Some(served) = &self.snapshots.served {
             let age = self.ledger.head().height.0.saturating_sub(served.pinned.height().0);
             if age < RENEW_BLOCKS || now_ms.saturating_sub(served.used_ms) < BUSY_MS {
-                return;
+                return Ok(());
             }
         }
         if self.snapshots.pin_failed_ms.is_some_and(|at| now_ms.saturating_sub(at) < BUSY_MS) {
-            return;
+            return Ok(());
         }
         self.snapshots.served = None;
-        match self.ledger.pin() {
+        // What cannot be read here could not be read for a vote either: that stops the node.
+        match self.ledger.pin()? {
             Ok(pinned) => {
                 self.snapshots.served = pinned.map(|pinned| Served { pinned, used_ms: now_ms });
                 self.snapshots.pin_failed_ms = None;
             }
             Err(error) => {
                 // Others' joining is no reason to stop taking part.
-                tracing::warn!(code = error.code(), "no state can be held for others: {error}");
+                tracing::warn!("no state can be held for others: {error}");
                 self.snapshots.pin_failed_ms = Some(now_ms);
             }
         }
+        Ok(())
     }
 
-    /// Reads from the state held at `height`; nothing when it is not held, or not readable any more.
+    /// Reads from the state held at `height`; nothing when it is not held, or not readable any more. It is a copy apart, let go
+    /// at its first error; the storage this node lives on is not touched by it.
     fn serve<T: Default>(&mut self, height: Height, read: impl FnOnce(&Pinned) -> Result<T, String>) -> T {
         let now_ms = self.now.steady_ms;
         let Some(served) = self.snapshots.served.as_mut().filter(|served| served.pinned.height() == height) else {

@@ -64,11 +64,6 @@ impl Disk {
         result
     }
 
-    /// Whether reads fail, or will soon.
-    pub fn reads_fail(&self) -> bool {
-        self.read_fault.lock().unwrap().is_some()
-    }
-
     /// No planned fault from now on.
     pub fn repair(&self) {
         self.memory.set_write_fault(None);

@@ -144,7 +144,7 @@ impl World {
         let mutant = self.mutant_at(self.nodes[index].identity);
         let node = &mut self.nodes[index];
         node.disk = Arc::new(Disk::new(mutant));
-        node.wiped = true;
+        (node.wiped, node.intact_since) = (true, node.life);
         node.reported = 0;
         if record {
             node.memory.set(None);
@@ -164,7 +164,7 @@ impl World {
         let mutant = self.mutant_at(self.nodes[index].identity);
         let node = &mut self.nodes[index];
         node.disk = Arc::new(disk.copy(mutant));
-        node.wiped = true;
+        (node.wiped, node.intact_since) = (true, node.life);
         node.reported = reported;
         if let Some(record) = node.memory.record().filter(|_| marked) {
             node.memory.set(Some(VotingRecord { state: VotingState::Distrusted, ..record }));

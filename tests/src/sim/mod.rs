@@ -25,6 +25,7 @@ pub use run::{Outcome, Stage};
 pub const MARKS: &[&str] = &[
     "accepted transaction expired",
     "accepted transaction still waiting at the end",
+    "accepted transaction waits again after a restart",
     "block asked for",
     "block durable but not reported before a crash",
     "block given on request",

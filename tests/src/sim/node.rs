@@ -40,6 +40,8 @@ pub struct Node {
     pub reported: u64,
     /// Lost its disk or got an older one, and has not voted since.
     pub wiped: bool,
+    /// The first life of which nothing synced was lost since.
+    pub intact_since: u64,
     /// In use: founding, or registered.
     pub started: bool,
 }

@@ -12,7 +12,7 @@ use vouch_types::{
     BlockHash, ChainId, CommitCertificate, Hash32, Header, Height, NodeId, Outcome, TxId, VoteKind, encode,
 };
 
-use super::model::{H, Identity, KnownTx, Model, bytes};
+use super::model::{H, Identity, KnownTx, Model, Op, bytes};
 
 /// A rule that was broken.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,6 +41,13 @@ pub struct Agreed {
     pub model: Model,
 }
 
+/// Whether a transaction waits at a node, and whether the node was restarted since it accepted it.
+#[derive(Debug, Clone, Copy)]
+pub struct Waits {
+    pub here: bool,
+    pub restarted: bool,
+}
+
 /// Statements seen from one signer at one place: by node that saw them.
 type Place = (NodeId, u8, u64, u32);
 
@@ -62,6 +69,7 @@ pub struct Oracle {
     /// What each node saw: node, its life, place to statements.
     seen: BTreeMap<(usize, u64), BTreeMap<Place, BTreeSet<Hash32>>>,
     acks: BTreeMap<TxId, (u64, Vec<(usize, u64)>)>,
+    has_suspended: bool,
 }
 
 impl Oracle {
@@ -81,6 +89,7 @@ impl Oracle {
             verified: BTreeSet::new(),
             seen: BTreeMap::new(),
             acks: BTreeMap::new(),
+            has_suspended: false,
         }
     }
 
@@ -203,7 +212,9 @@ impl Oracle {
                     tx.ops, record.receipt.outcome, record.output
                 ));
             }
-            if success && tx.ops.iter().any(super::model::Op::is_system) {
+            let suspends = |op: &Op| matches!(op, Op::SetMember { active: false, .. });
+            self.has_suspended |= success && tx.ops.iter().any(suspends);
+            if success && tx.ops.iter().any(Op::is_system) {
                 self.mark("system change");
             }
             if !success {
@@ -328,9 +339,10 @@ impl Oracle {
         self.acks.entry(tx).or_insert((expiry, Vec::new())).1.push((node, life));
     }
 
-    /// At the end: where are the acknowledged ones? `waits` says whether a transaction still waits at a node in that life;
-    /// `None` when that life is over.
-    pub fn check_acknowledged(&mut self, waits: &dyn Fn(usize, u64, &TxId) -> Option<bool>) -> Checked {
+    /// At the end: where are the acknowledged ones? `waits` says whether a transaction still waits at a node that accepted it
+    /// in that life; `None` when the node's disk was lost since. A restart is no excuse, unless a member was suspended at some
+    /// time: what its accounts signed is dropped then, and may be of use again later.
+    pub fn check_acknowledged(&mut self, waits: &dyn Fn(usize, u64, &TxId) -> Option<Waits>) -> Checked {
         let next = self.height() + 1;
         for (tx, (expiry, places)) in core::mem::take(&mut self.acks) {
             self.count("acknowledged");
@@ -339,15 +351,19 @@ impl Oracle {
             }
             for (node, life) in places {
                 match waits(node, life, &tx) {
-                    Some(false) if expiry >= next => {
+                    Some(Waits { here: false, .. }) if expiry < next => self.mark("accepted transaction expired"),
+                    Some(Waits { here: false, restarted: true }) if self.has_suspended => {
+                        self.mark("accepted transaction of a member that was suspended");
+                    }
+                    Some(Waits { here: false, .. }) => {
                         return broken(
                             "acknowledged",
                             format!("node {node} accepted {tx}, which is neither in the chain nor waiting"),
                         );
                     }
-                    Some(true) => self.mark("accepted transaction still waiting at the end"),
-                    Some(false) => self.mark("accepted transaction expired"),
-                    None => self.mark("accepted transaction lost with its node's memory"),
+                    Some(Waits { restarted: true, .. }) => self.mark("accepted transaction waits again after a restart"),
+                    Some(_) => self.mark("accepted transaction still waiting at the end"),
+                    None => self.mark("accepted transaction lost with its node's disk"),
                 }
             }
         }

@@ -8,7 +8,7 @@ use vouch_vm::VmLimits;
 
 use super::{
     contract,
-    oracle::{Checked, Violation, broken},
+    oracle::{Checked, Violation, Waits, broken},
     plan::Plan,
     world::World,
 };
@@ -81,8 +81,8 @@ impl World {
         let nodes = &self.nodes;
         let waits = |node: usize, life: u64, tx: &vouch_types::TxId| {
             let node = &nodes[node];
-            let replica = node.replica.as_ref().filter(|_| node.life == life)?;
-            Some(replica.mempool().contains(tx))
+            let replica = node.replica.as_ref().filter(|_| node.intact_since <= life)?;
+            Some(Waits { here: replica.mempool().contains(tx), restarted: node.life != life })
         };
         self.oracle.check_acknowledged(&waits)?;
         self.replay()

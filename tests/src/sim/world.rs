@@ -8,7 +8,7 @@ use std::{
 use vouch_genesis::GenesisDocument;
 use vouch_ledger::{MempoolLimits, PooledTransaction, Runtime, Storage};
 use vouch_replica::{
-    Effect, Input, Lane, Message, Replica, ReplicaConfig, ReplicaError, Timer, VolatileMemory, VotingRecord,
+    Effect, Input, Lane, Replica, ReplicaConfig, ReplicaError, Timer, VolatileMemory, VotingRecord,
 };
 use vouch_types::UnverifiedTransaction;
 
@@ -147,6 +147,7 @@ impl World {
             clock_jump_ms: 0,
             reported: 0,
             wiped: false,
+            intact_since: 0,
         }
     }
 
@@ -291,16 +292,10 @@ impl World {
         if self.mutant == Some(Mutant::FastClock) {
             now.wall.0 += 3_600_000;
         }
-        let serves = node.disk.reads_fail() && is_for_a_snapshot(&input);
         let Some(replica) = &mut node.replica else { return Ok(()) };
         let result = replica.step(now, input);
         let struck = self.nodes[index].disk.fault_struck();
         match result {
-            // Whoever asks for a snapshot is told that there is none; the next own read stops the node.
-            Ok(_) if struck && serves => {
-                self.nodes[index].disk.repair();
-                Ok(())
-            }
             Ok(_) if struck && honest => {
                 broken("stops on a failing disk", format!("node {index} went on after its disk had failed"))
             }
@@ -423,7 +418,7 @@ impl World {
             self.oracle.mark("mempool full");
         }
         let accepted = result.is_ok() || self.mutant == Some(Mutant::AcknowledgeAll);
-        if !self.is_honest(index) || !accepted || self.nodes[index].wiped {
+        if !self.is_honest(index) || !accepted {
             return;
         }
         let life = self.nodes[index].life;
@@ -610,15 +605,6 @@ impl World {
         self.target = Some(self.oracle.height() + self.plan.heights_after);
         Ok(())
     }
-}
-
-/// Requests that are answered from a held snapshot.
-fn is_for_a_snapshot(input: &Input) -> bool {
-    let Input::MessageReceived { lane, bytes, .. } = input else { return false };
-    matches!(
-        Message::from_bytes(bytes, *lane),
-        Ok(Message::SnapshotRequest | Message::PieceRequest { .. } | Message::HistoryRequest { .. })
-    )
 }
 
 /// What a planted bug changes of the plan itself.
