@@ -21,6 +21,7 @@ use crate::{
     shell::Shell,
     status::{ConsensusStatus, Step, ValidatorStatus},
     timers::{Timeouts, TimerId},
+    verify::{DirectCheck, SignatureCheck, Verifier},
     waiting::Waiting,
 };
 
@@ -50,6 +51,7 @@ pub struct Driver {
     chain: ChainId,
     timeouts: Timeouts,
     secret: Option<SecretKey>,
+    arithmetic: Arc<dyn SignatureCheck>,
     running: Option<Running>,
     waiting: Waiting,
     early: Vec<LogEntry>,
@@ -80,11 +82,17 @@ impl Driver {
             chain: config.chain,
             timeouts: config.timeouts,
             secret: config.secret,
+            arithmetic: Arc::new(DirectCheck),
             running: None,
             waiting: Waiting::default(),
             early: Vec::new(),
             fault: None,
         }
+    }
+
+    /// Has signatures checked by another; before the first height.
+    pub fn check_signatures_by(&mut self, arithmetic: Arc<dyn SignatureCheck>) {
+        self.arithmetic = arithmetic;
     }
 
     /// Takes in what happened and says what to do about it.
@@ -133,7 +141,8 @@ impl Driver {
         let running = match &mut self.running {
             Some(running) => running,
             None => {
-                let shell = Shell::new(self.chain, self.secret.take(), self.timeouts, Arc::clone(&members));
+                let verifier = Verifier::new(self.chain, Arc::clone(&self.arithmetic));
+                let shell = Shell::new(verifier, self.secret.take(), self.timeouts, Arc::clone(&members));
                 self.running.insert(Running::new(shell, height, &members, signs))
             }
         };

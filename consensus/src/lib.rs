@@ -50,3 +50,4 @@ pub use message::{
 pub use relay::RelayFilter;
 pub use status::{ConsensusStatus, Step, ValidatorStatus};
 pub use timers::{Timeouts, TimerId, TimerKind};
+pub use verify::{DirectCheck, SignatureCheck};

@@ -11,7 +11,7 @@ use malachitebft_core_consensus::{
     ConsensusMsg, Effect as CoreEffect, LivenessMsg, MisbehaviorEvidence, Resumable, Resume, SignedConsensusMsg,
 };
 use malachitebft_core_types::{CertificateError as CoreCertificateError, SignedMessage, Timeout};
-use vouch_types::{BlockHash, ChainId, Hash32, Height, NodeId, Round, SecretKey, Signature, VoteKind};
+use vouch_types::{BlockHash, Hash32, Height, NodeId, PublicKey, Round, SecretKey, Signature, VoteKind};
 
 use crate::{
     context::{Ctx, Proposal, Vote},
@@ -49,6 +49,8 @@ pub(crate) struct OwnMessage {
 
 pub(crate) struct Shell {
     secret: Option<SecretKey>,
+    /// Its public half, which takes as long to work out as a signature.
+    public: Option<PublicKey>,
     pub(crate) node: NodeId,
     timeouts: Timeouts,
     pub(crate) verifier: Verifier,
@@ -71,13 +73,20 @@ pub(crate) struct Shell {
 }
 
 impl Shell {
-    pub(crate) fn new(chain: ChainId, secret: Option<SecretKey>, timeouts: Timeouts, members: Arc<Members>) -> Self {
-        let node = secret.as_ref().map_or(NodeId::ZERO, |key| key.public().node());
+    pub(crate) fn new(
+        verifier: Verifier,
+        secret: Option<SecretKey>,
+        timeouts: Timeouts,
+        members: Arc<Members>,
+    ) -> Self {
+        let public = secret.as_ref().map(SecretKey::public);
+        let node = public.map_or(NodeId::ZERO, |key| key.node());
         Self {
             secret,
+            public,
             node,
             timeouts,
-            verifier: Verifier::new(chain),
+            verifier,
             height: Height::ZERO,
             round: Round::ZERO,
             members,
@@ -488,8 +497,8 @@ impl Shell {
             self.fault.get_or_insert(SafetyFault::WouldSignTwice { kind, height, round });
             return Err(Stopped);
         }
-        let signed = match &self.secret {
-            Some(secret) if self.voting => Some((secret.public(), secret.sign(digest.as_bytes()))),
+        let signed = match (self.public, &self.secret) {
+            (Some(public), Some(secret)) if self.voting => Some((public, secret.sign(digest.as_bytes()))),
             _ => None,
         };
         let (key, signature) = self.some(signed, "a signature of a node that does not vote")?;

@@ -83,7 +83,12 @@ fn any_vote(rng: &mut Rng, index: usize, height: Height, round: Round) -> Signed
 }
 
 fn started(height: u64) -> Input {
-    Input::HeightStarted { height: Height(height), validators: validator_set(0..4), log: RecoveredLog::default(), signs: true }
+    Input::HeightStarted {
+        height: Height(height),
+        validators: validator_set(0..4),
+        log: RecoveredLog::default(),
+        signs: true,
+    }
 }
 
 fn driver() -> Driver {

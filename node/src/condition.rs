@@ -75,8 +75,7 @@ struct Reach {
 
 impl Reach {
     fn of(facts: Facts<'_>) -> Self {
-        let mut reach =
-            Self { power: 0, needed: 0, missing: Vec::new(), abstaining_power: 0, abstaining: Vec::new() };
+        let mut reach = Self { power: 0, needed: 0, missing: Vec::new(), abstaining_power: 0, abstaining: Vec::new() };
         let mut total: u64 = 0;
         for node in facts.registry.active_nodes().filter(|n| n.power.0 > 0) {
             total = total.saturating_add(node.power.0);

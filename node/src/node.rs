@@ -83,10 +83,10 @@ fn open(config: &NodeConfig, global: &GlobalArgs) -> Result<Opened> {
     let memory = Box::new(VotesFile::open(&config.home)?);
     let vm = Runtime::new(vouch_vm::VmLimits::default()).context("cannot start the contract engine")?;
     let clock = Clock::start();
-    let replica_config = ReplicaConfig { secret: Some(secret), memory, mempool: config.mempool, entropy: rand::random() };
+    let replica_config =
+        ReplicaConfig { secret: Some(secret), memory, mempool: config.mempool, entropy: rand::random() };
     let coded = |e: ReplicaError| Stopped(format!("{}: cannot open the chain: {e}", e.code()));
-    let mut replica = Replica::open(storage, &genesis, vm, replica_config, clock.now())
-        .map_err(coded)?;
+    let mut replica = Replica::open(storage, &genesis, vm, replica_config, clock.now()).map_err(coded)?;
     replica.set_storage_policy(config.policy).map_err(coded)?;
     Ok(Opened { replica, store, clock, chain_name: genesis.chain_name, consensus_key, network })
 }

@@ -229,6 +229,7 @@ pub struct Replica {
     pub(crate) memory: Box<dyn VotingMemory>,
     /// While this node does not sign, because it may have forgotten what it signed.
     pub(crate) abstention: Option<Abstention>,
+    arithmetic: Arc<dyn bft::SignatureCheck>,
     relay: bft::RelayFilter,
     pub(crate) entropy: [u8; 32],
     pub(crate) log: LogWriter,
@@ -280,6 +281,7 @@ impl Replica {
             mempool: Mempool::new(config.mempool),
             memory: config.memory,
             abstention: None,
+            arithmetic: Arc::new(bft::DirectCheck),
             relay: bft::RelayFilter::new(RELAY_MEMORY_MAX),
             entropy: config.entropy,
             log: LogWriter::default(),
@@ -298,6 +300,12 @@ impl Replica {
             node,
             now,
         })
+    }
+
+    /// Has the signatures of consensus checked by another; before [`Input::Started`].
+    pub fn check_signatures_by(&mut self, arithmetic: Arc<dyn bft::SignatureCheck>) {
+        self.driver.check_signatures_by(Arc::clone(&arithmetic));
+        self.arithmetic = arithmetic;
     }
 
     /// The chain.
@@ -520,15 +528,20 @@ impl Replica {
                 .members()
                 .iter()
                 .find(|v| v.key.node() == signer)
-                .is_some_and(|v| v.key.verify(digest.as_bytes(), &signature).is_ok())
+                .is_some_and(|v| self.arithmetic.holds(&v.key, digest.as_bytes(), &signature))
     }
 
-    pub(crate) fn is_proposers(&self, proposal: &bft::SignedProposal) -> bool {
+    pub(crate) fn is_proposers(&mut self, proposal: &bft::SignedProposal) -> bool {
         let expected = self.ledger.validators().proposer(proposal.height, proposal.round);
+        if proposal.height != self.ledger.next_height() || expected.key.node() != proposal.proposer {
+            return false;
+        }
+        if self.driver.height() == Some(proposal.height) {
+            // The driver remembers what it has checked, and the same proposal comes alone, with its block, and from others.
+            return self.driver.authenticates(&bft::ConsensusMessage::Proposal(*proposal));
+        }
         let digest = proposal.statement(self.chain()).digest();
-        proposal.height == self.ledger.next_height()
-            && expected.key.node() == proposal.proposer
-            && expected.key.verify(digest.as_bytes(), &proposal.signature).is_ok()
+        self.arithmetic.holds(&expected.key, digest.as_bytes(), &proposal.signature)
     }
 
     /// Feeds the driver until it has nothing more to say.

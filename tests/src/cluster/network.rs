@@ -298,7 +298,8 @@ impl Cluster {
         if !text.lines().any(|line| line.starts_with(&prefix)) {
             bail!("config.toml of {} has no field {field}", self.name(node));
         }
-        let set = |line: &str| if line.starts_with(&prefix) { format!("{prefix}{value}\n") } else { format!("{line}\n") };
+        let set =
+            |line: &str| if line.starts_with(&prefix) { format!("{prefix}{value}\n") } else { format!("{line}\n") };
         std::fs::write(&path, text.lines().map(set).collect::<String>()).context("config.toml")
     }
 

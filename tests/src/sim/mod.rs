@@ -14,6 +14,7 @@ pub mod regressions;
 mod rng;
 mod run;
 pub mod shrink;
+mod signatures;
 mod wires;
 mod workload;
 mod world;

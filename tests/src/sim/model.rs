@@ -102,7 +102,6 @@ pub struct Model {
     /// How many proposals were made.
     pub proposals: u64,
     pub open: BTreeMap<u64, Open>,
-    pub included: BTreeSet<TxId>,
 }
 
 impl Model {

@@ -198,7 +198,7 @@ impl Oracle {
             if height > tx.expiry || tx.expiry > height + self.window {
                 return Err(format!("transaction {index} expires at {}", tx.expiry));
             }
-            if !model.included.insert(tx.id) {
+            if self.positions.contains_key(&tx.id) {
                 return Err(format!("transaction {index} stands in the chain twice"));
             }
             if !tx.signers.iter().all(|s| model.may_sign(s)) {
@@ -361,7 +361,9 @@ impl Oracle {
                             format!("node {node} accepted {tx}, which is neither in the chain nor waiting"),
                         );
                     }
-                    Some(Waits { restarted: true, .. }) => self.mark("accepted transaction waits again after a restart"),
+                    Some(Waits { restarted: true, .. }) => {
+                        self.mark("accepted transaction waits again after a restart")
+                    }
                     Some(_) => self.mark("accepted transaction still waiting at the end"),
                     None => self.mark("accepted transaction lost with its node's disk"),
                 }

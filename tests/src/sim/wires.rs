@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use vouch_consensus::ConsensusMessage;
+use vouch_consensus::{ConsensusMessage, SignatureCheck as _};
 use vouch_replica::{Input, Lane, Message};
 
 use super::{
@@ -269,7 +269,7 @@ impl World {
             || status.step == vouch_consensus::Step::Decided
             || !is_member
             || message.validate().is_err()
-            || key.verify(digest.as_bytes(), &signature).is_err()
+            || !self.signatures.holds(&key, digest.as_bytes(), &signature)
         {
             return;
         }

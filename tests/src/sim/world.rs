@@ -5,12 +5,10 @@ use std::{
     sync::Arc,
 };
 
+use vouch_consensus::SignatureCheck;
 use vouch_genesis::GenesisDocument;
 use vouch_ledger::{MempoolLimits, PooledTransaction, Runtime, Storage};
-use vouch_replica::{
-    Effect, Input, Lane, Replica, ReplicaConfig, ReplicaError, Timer, VolatileMemory, VotingRecord,
-};
-use vouch_types::UnverifiedTransaction;
+use vouch_replica::{Effect, Input, Lane, Replica, ReplicaConfig, ReplicaError, Timer, VolatileMemory, VotingRecord};
 
 use super::{
     byzantine,
@@ -22,6 +20,7 @@ use super::{
     plan::Plan,
     rng::Rng,
     run::Stage,
+    signatures::Signatures,
     workload::Workload,
 };
 
@@ -56,6 +55,7 @@ pub struct World {
     pub nodes: Vec<Node>,
     pub oracle: Oracle,
     pub stage: Arc<Stage>,
+    pub signatures: Arc<Signatures>,
     pub genesis: GenesisDocument,
     pub healed: bool,
     /// Cuts and when they end.
@@ -86,6 +86,7 @@ impl World {
             nodes: Vec::new(),
             oracle,
             stage: Arc::clone(stage),
+            signatures: Arc::default(),
             genesis: document,
             healed: false,
             cuts: Vec::new(),
@@ -491,10 +492,11 @@ impl World {
         if self.is_honest(index) {
             self.oracle.count("recovery");
         }
-        let replica = match opened {
+        let mut replica = match opened {
             Ok(replica) => replica,
             Err(error) => return broken("recovery", format!("node {index} cannot open its disk: {error}")),
         };
+        replica.check_signatures_by(Arc::clone(&self.signatures) as Arc<dyn SignatureCheck>);
         let head = replica.ledger().head();
         self.nodes[index].replica = Some(replica);
         self.nodes[index].life += 1;
@@ -519,7 +521,11 @@ impl World {
         let abstains = self.nodes[index].replica.as_ref().is_some_and(Replica::abstains);
         self.oracle.count("trusts an intact disk");
         if abstains && !self.nodes[index].wiped {
-            return broken("trusts an intact disk", format!("node {index} abstains though it never lost anything"));
+            let status = self.nodes[index].replica.as_ref().map(Replica::status);
+            let (doubt, head) = status.map_or((None, 0), |s| (s.abstention.map(|a| a.doubt), s.height.0));
+            let record = self.nodes[index].memory.record();
+            let text = format!("node {index} abstains though it never lost anything: {doubt:?} at {head}, {record:?}");
+            return broken("trusts an intact disk", text);
         }
         if abstains {
             self.oracle.mark("votes not remembered");
@@ -553,9 +559,8 @@ impl World {
             return Ok(());
         }
         let chain = self.oracle.chain_id;
-        let good = |raw: Vec<u8>| UnverifiedTransaction::decode(raw, chain).ok()?.verify().ok();
-        let transactions: Vec<PooledTransaction> =
-            raw.into_iter().filter_map(good).map(PooledTransaction::new).collect();
+        let good = |raw: Vec<u8>| self.signatures.transaction(&raw, chain);
+        let transactions: Vec<PooledTransaction> = raw.into_iter().filter_map(good).collect();
         if transactions.is_empty() {
             return Ok(());
         }

@@ -98,7 +98,10 @@ async fn errors_carry_the_nodes_code_and_are_not_tried_again() {
     assert_eq!(other.params().await.expect_err("other chain").code(), "client.wrong_chain");
     assert_eq!(other.status().await.expect_err("other chain").code(), "client.wrong_chain");
     assert_eq!(other.block(None).await.expect_err("other chain").code(), "client.wrong_chain");
-    assert_eq!(other.query(&notes(), "refuse", QueryBody::default()).await.expect_err("x").code(), "client.wrong_chain");
+    assert_eq!(
+        other.query(&notes(), "refuse", QueryBody::default()).await.expect_err("x").code(),
+        "client.wrong_chain"
+    );
     let mut events = other.events(EventsRequest::default());
     assert_eq!(events.next().await.expect("one").expect_err("other chain").code(), "client.wrong_chain");
     let plain_text = ClientConfig { attempts_max: 1, ..patient(&[&node.url.replace("http:", "https:")]) };

@@ -15,7 +15,10 @@ impl Adversary for ForgedCertificate {
     fn outgoing(&mut self, scene: &mut Scene<'_>, _to: usize, message: Message) -> Vec<Out> {
         match message {
             Message::Status { height, lowest, .. } => {
-                vec![Message::Status { height: Height(height.0 + scene.rng.range(1, 3)), lowest, abstains: false }.into()]
+                vec![
+                    Message::Status { height: Height(height.0 + scene.rng.range(1, 3)), lowest, abstains: false }
+                        .into(),
+                ]
             }
             Message::SyncResponse { from, blocks } => {
                 let blocks = blocks.into_iter().map(|synced| forge(scene, synced)).collect();

@@ -11,7 +11,10 @@ impl Adversary for LyingSync {
     fn outgoing(&mut self, scene: &mut Scene<'_>, _to: usize, message: Message) -> Vec<Out> {
         match message {
             Message::Status { height, lowest, .. } => {
-                vec![Message::Status { height: Height(height.0 + scene.rng.range(0, 1 << 20)), lowest, abstains: false }.into()]
+                vec![
+                    Message::Status { height: Height(height.0 + scene.rng.range(0, 1 << 20)), lowest, abstains: false }
+                        .into(),
+                ]
             }
             Message::SyncResponse { from, mut blocks } => {
                 match scene.rng.below(5) {
