@@ -51,7 +51,7 @@ pub struct InitArgs {
     /// Names and addresses the API's certificate is for
     #[arg(long, value_name = "NAME", value_delimiter = ',', default_value = "localhost,127.0.0.1")]
     names: Vec<String>,
-    /// Encrypt the two keys: asks for a password, or reads it from the descriptor that VOUCH_PASSWORD_FD names
+    /// Encrypt the two keys: asks for a password, or reads it from the descriptor that `VOUCH_PASSWORD_FD` names
     #[arg(long)]
     encrypt: bool,
 }

@@ -219,12 +219,11 @@ fn doubt(
     }
     let is_behind = match record.state {
         VotingState::Distrusted => return abstention(Doubt::Distrusted, record.height, false),
-        VotingState::Declared => record.height > head,
         // At the height that runs, all of the log that was known to be durable must be there.
         VotingState::Kept if head.next() == Some(record.height) => {
             log.is_none_or(|(height, bytes)| height != record.height || bytes < record.log_bytes)
         }
-        VotingState::Kept => record.height > head,
+        VotingState::Kept | VotingState::Declared => record.height > head,
     };
     if is_behind {
         return abstention(Doubt::DatabaseBehind, record.height, record.state == VotingState::Declared);

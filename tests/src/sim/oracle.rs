@@ -212,8 +212,7 @@ impl Oracle {
                     tx.ops, record.receipt.outcome, record.output
                 ));
             }
-            let suspends = |op: &Op| matches!(op, Op::SetMember { active: false, .. });
-            self.has_suspended |= success && tx.ops.iter().any(suspends);
+            self.has_suspended |= model.members.values().any(|active| !active);
             if success && tx.ops.iter().any(Op::is_system) {
                 self.mark("system change");
             }
@@ -362,7 +361,7 @@ impl Oracle {
                         );
                     }
                     Some(Waits { restarted: true, .. }) => {
-                        self.mark("accepted transaction waits again after a restart")
+                        self.mark("accepted transaction waits again after a restart");
                     }
                     Some(_) => self.mark("accepted transaction still waiting at the end"),
                     None => self.mark("accepted transaction lost with its node's disk"),

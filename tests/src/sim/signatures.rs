@@ -10,10 +10,13 @@ use vouch_consensus::SignatureCheck;
 use vouch_ledger::PooledTransaction;
 use vouch_types::{ChainId, Hash32, PublicKey, Signature, UnverifiedTransaction, VerifiedTransaction};
 
+/// Who signed, what, and the signature.
+type Statement = (PublicKey, Vec<u8>, Signature);
+
 /// Verdicts by key, message and signature, and by transaction.
 #[derive(Debug, Default)]
 pub struct Signatures {
-    statements: Mutex<HashMap<(PublicKey, Vec<u8>, Signature), bool>>,
+    statements: Mutex<HashMap<Statement, bool>>,
     transactions: Mutex<HashMap<Vec<u8>, Option<PooledTransaction>>>,
     leaves: Mutex<HashMap<Hash32, Arc<VerifiedTransaction>>>,
 }
