@@ -8,16 +8,22 @@
 //! document --commitment--> root, on the chain
 //!     |                      ^
 //!     +--sealing--> ciphertext per field, keys wrapped per receiver --delivery--> opened, recomputed, compared
+//!
+//! file --stream--> values --scan, by rules--> findings --deid, by policy--> values without them, scanned again
 //! ```
 #![forbid(unsafe_code)]
 
 pub mod attachment;
 pub mod commitment;
 pub mod construction;
+pub mod deid;
 pub mod entropy;
 pub mod grade;
 mod lexical;
+pub mod rules;
+pub mod scan;
 pub mod sealing;
+pub mod stream;
 
 pub use commitment::{
     Commitment, CommitmentError, Disclosure, Document, DocumentHeader, DocumentSecret, FieldProof, FieldSpec,
@@ -26,6 +32,7 @@ pub use commitment::{
 pub use construction::ConstructionError;
 pub use entropy::SeededRng;
 pub use grade::{Grade, GradeError};
+pub use scan::{Engine, Finding};
 pub use sealing::{
     Delivery, DocumentKeys, FieldKeySet, RecipientKey, RecipientSecret, SealError, SealedDocument, SubjectKey, Wrap,
     WrapContext, open_wrap, seal, wrap,

@@ -2,5 +2,8 @@
 
 mod attachment;
 mod commitment;
+mod checks;
+mod deid;
+mod scan;
 mod sealing;
 mod support;
