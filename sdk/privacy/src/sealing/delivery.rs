@@ -4,7 +4,11 @@ use serde_json::Value;
 use vouch_types::{DocumentRoot, Hash32, document::FieldSet};
 use wincode::{SchemaRead, SchemaWrite};
 
-use super::{FieldKeySet, Opened, RecipientSecret, SealError, Wrap, WrapContext, document::open_values, open_wrap};
+use super::{
+    FieldKeySet, Opened, RecipientSecret, SealError, Wrap, WrapContext,
+    document::{Unread, open_values},
+    open_wrap,
+};
 use crate::{
     attachment::blob_root,
     commitment::{DocumentHeader, FieldProof, SLOTS_MAX, Salt, proof_of, root_of},
@@ -101,15 +105,16 @@ impl Delivery {
     /// The same with keys that were unwrapped before, for one who goes on with what was opened.
     ///
     /// # Errors
-    /// [`SealError`], the first fault found; [`crate::CommitmentError::Root`] when all opens but to another document.
+    /// [`SealError`], the first fault found; [`crate::CommitmentError::Root`] when all opens but to another document. A fault of
+    /// a disclosure is found after that, so it is the issuer's: what the root commits to is no disclosure.
     pub fn open(&self, root: &DocumentRoot, keys: &FieldKeySet) -> Result<OpenedDelivery, SealError> {
         let header = DocumentHeader::from_json(&self.header)?;
         let header_hash = header.hash();
         self.check_shape(&header)?;
         let opened = self.slots.iter().map(|sent| open_values(&header_hash, sent.slot, &sent.value, &sent.rows, keys));
-        let fields = opened.collect::<Result<Vec<_>, _>>()?;
+        let unread = opened.collect::<Result<Vec<_>, _>>()?;
         let mut others = self.others.iter();
-        let mut known = fields.iter().peekable();
+        let mut known = unread.iter().peekable();
         let mut leaves = Vec::with_capacity(usize::from(header.slots));
         for slot in 0..header.slots {
             leaves.push(match known.next_if(|field| field.slot == slot) {
@@ -120,6 +125,7 @@ impl Delivery {
         if root_of(&header, &leaves)? != *root {
             return Err(crate::CommitmentError::Root.into());
         }
+        let fields = unread.into_iter().map(Unread::read).collect::<Result<_, _>>()?;
         Ok(OpenedDelivery { opened: Opened { header, fields }, leaves })
     }
 
@@ -143,5 +149,46 @@ impl OpenedDelivery {
     pub fn proof(&self, slot: u16) -> Result<FieldProof, SealError> {
         let field = self.opened.fields.iter().find(|field| field.slot == slot).ok_or(SealError::NoKey(slot))?;
         Ok(proof_of(&self.opened.header, &self.leaves, slot, field.disclosure.clone())?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use vouch_types::{ChainId, document::DocumentId};
+
+    use super::*;
+    use crate::{
+        CommitmentError, Disclosure, SeededRng,
+        commitment::head,
+        sealing::{DocumentKeys, document::seal_texts, wrap},
+    };
+
+    #[test]
+    fn a_disclosure_that_is_none_is_known_only_once_the_root_commits_to_it() {
+        let rng = &mut SeededRng::from_seed(&[8; 32]);
+        let (keys, secret) = (DocumentKeys::generate(rng), RecipientSecret::generate(rng));
+        let context = WrapContext { chain: ChainId([1; 32]), document: DocumentId::new([2; 16]), version: 1 };
+        let header = DocumentHeader {
+            schema: "order".into(),
+            schema_version: 1,
+            category: vouch_types::document::Category::Transaction,
+            slots: 2,
+            issuer: "accu".into(),
+            document: context.document,
+            version: 1,
+            previous: None,
+        };
+        let texts = ["no disclosure", "none either"];
+        let sealed = seal_texts(&header, &texts, &keys, rng);
+        let leaves: Vec<_> =
+            (0u16..).zip(texts).map(|(slot, text)| Disclosure::from_text(text.into()).unwrap().leaf(slot)).collect();
+        let root = header.root(&head(&leaves));
+        let wrapped = wrap(&keys.all(), &secret.public(), context, rng).unwrap();
+        let delivery = sealed.deliver(&FieldSet::first(2), wrapped, Vec::new());
+        let opened = delivery.open(&root, &keys.all());
+        assert!(matches!(opened, Err(SealError::Commitment(CommitmentError::Disclosure(_)))), "{opened:?}");
+        // By another root, whoever sent it may have made it up.
+        let other = DocumentRoot([9; 32]);
+        assert_eq!(delivery.open(&other, &keys.all()).unwrap_err(), CommitmentError::Root.into());
     }
 }

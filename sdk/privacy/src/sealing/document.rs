@@ -173,8 +173,16 @@ fn open_slot(
     sealed: &SealedSlot,
     keys: &FieldKeySet,
 ) -> Result<OpenedField, SealError> {
-    let field = open_values(header_hash, slot, &sealed.value, &sealed.rows, keys)?;
-    if field.disclosure.leaf(slot) == sealed.leaf.0 { Ok(field) } else { Err(SealError::Leaf(slot)) }
+    let unread = open_values(header_hash, slot, &sealed.value, &sealed.rows, keys)?;
+    if unread.disclosure.leaf(slot) == sealed.leaf.0 { unread.read() } else { Err(SealError::Leaf(slot)) }
+}
+
+/// A slot that opened and was not read yet. First it is compared with what the root commits to: if it is that and cannot
+/// be read, then the issuer made it so, and nobody on the way.
+pub(super) struct Unread {
+    pub(super) slot: u16,
+    pub(super) disclosure: Disclosure,
+    rows: Option<Zeroizing<Vec<u8>>>,
 }
 
 /// Opens a slot's value and rows; the leaf is compared by the caller, who has it or computes the root.
@@ -184,23 +192,29 @@ pub(super) fn open_values(
     value: &[u8],
     rows: &[u8],
     keys: &FieldKeySet,
-) -> Result<OpenedField, SealError> {
+) -> Result<Unread, SealError> {
     let key = keys.key(slot)?;
     let aad = aad(header_hash, slot);
     let plain = decrypt(key.as_bytes(), value, &aad).ok_or(SealError::Slot { slot })?;
     let text = core::str::from_utf8(&plain).map_err(|_| SealError::Slot { slot })?;
-    let disclosure = Disclosure::from_text(text.to_owned())?;
-    let rows = if rows.is_empty() {
-        None
-    } else {
-        let plain = decrypt(&key.rows(), rows, &aad).ok_or(SealError::Slot { slot })?;
-        Some(rows_from_plain(slot, &plain)?)
-    };
-    let said = disclosure.parse()?;
-    if rows.as_ref().is_some_and(|rows| rows.value() != said.value) {
-        return Err(SealError::Leaf(slot));
+    let disclosure = Disclosure::from_text(text.to_owned()).map_err(|_| SealError::Slot { slot })?;
+    let rows =
+        if rows.is_empty() { None } else { Some(decrypt(&key.rows(), rows, &aad).ok_or(SealError::Slot { slot })?) };
+    Ok(Unread { slot, disclosure, rows })
+}
+
+impl Unread {
+    /// Reads a slot that is what its leaf commits to. Its rows are compared with the value; what they hold beside that is
+    /// the fault of whoever sealed or sent them.
+    pub(super) fn read(self) -> Result<OpenedField, SealError> {
+        let Self { slot, disclosure, rows } = self;
+        let said = disclosure.parse()?;
+        let rows = rows.map(|plain| rows_from_plain(slot, &plain).map_err(|_| SealError::Leaf(slot))).transpose()?;
+        if rows.as_ref().is_some_and(|rows| rows.value() != said.value) {
+            return Err(SealError::Leaf(slot));
+        }
+        Ok(OpenedField { slot, disclosure, said, rows })
     }
-    Ok(OpenedField { slot, disclosure, said, rows })
 }
 
 fn aad(header_hash: &[u8; 32], slot: u16) -> [u8; 34] {
@@ -252,4 +266,21 @@ fn rows_from_plain(slot: u16, plain: &[u8]) -> Result<Rows, SealError> {
     }
     let disclosures = texts.into_iter().map(Disclosure::from_text).collect::<Result<_, _>>()?;
     Ok(Rows::from_disclosures(slot, disclosures)?)
+}
+
+/// Seals texts as they are, disclosures or not: what an issuer could do that keeps no rule.
+#[cfg(test)]
+pub(super) fn seal_texts(
+    header: &DocumentHeader,
+    texts: &[&str],
+    keys: &DocumentKeys,
+    rng: &mut impl CryptoRng,
+) -> SealedDocument {
+    let header_hash = header.hash();
+    let slots = (0u16..).zip(texts).map(|(slot, text)| SealedSlot {
+        leaf: Hash32::ZERO,
+        value: encrypt(keys.data.field(slot).as_bytes(), text.as_bytes(), &aad(&header_hash, slot), rng),
+        rows: Vec::new(),
+    });
+    SealedDocument { header: header.to_json(), slots: slots.collect() }
 }
