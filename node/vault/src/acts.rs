@@ -1,0 +1,202 @@
+//! What the node says on the chain by itself, through its service account: kept until it is settled there.
+
+use std::collections::BTreeMap;
+
+use vouch_ledger::{Batch, Table};
+use vouch_types::{Hash32, document::Possession};
+use wincode::{SchemaRead, SchemaWrite};
+
+use crate::{
+    disk::{Disk, Kind, put, read, row, version_at_end},
+    vault::{Effect, Vault, VaultError},
+    words::{DocumentId, FieldSet, VersionKey},
+};
+
+/// One call of the contract `documents`. Each of them does the same when it is done twice.
+#[derive(Debug, Clone, PartialEq, Eq, SchemaRead, SchemaWrite)]
+pub enum Act {
+    /// This member holds these.
+    AttestPossession(Vec<Possession>),
+    /// The private content was found to keep or break the rules.
+    Judge {
+        /// The version.
+        key: VersionKey,
+        /// Whether it keeps them.
+        accepted: bool,
+        /// Stable code of what it breaks.
+        code: String,
+    },
+    /// Keys and ciphertext are gone here.
+    AttestErasure {
+        /// The document.
+        id: DocumentId,
+        /// Hash of the signed statement kept here.
+        receipt: Hash32,
+    },
+    /// The read audit has come to this head.
+    AnchorAudit {
+        /// The head that was anchored before; all zero for the first.
+        previous: Hash32,
+        /// How many entries there are.
+        entries: u64,
+        /// Hash of the last one.
+        head: Hash32,
+    },
+}
+
+/// How an act ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ActResult {
+    /// It is in the chain.
+    Done,
+    /// The contract refused it, and will again: there is no point in repeating it.
+    Refused(String),
+    /// It did not get there; it is given out again later.
+    Failed(String),
+}
+
+/// Acts that are not settled.
+#[derive(Debug, Default)]
+pub(crate) struct Acts {
+    next: u64,
+    open: BTreeMap<u64, Given>,
+    /// When the possessions that lie in their rows become an act; `None` while there are none.
+    gather_until: Option<u64>,
+}
+
+#[derive(Debug)]
+struct Given {
+    act: Act,
+    again_at: u64,
+}
+
+impl Acts {
+    pub(crate) fn read(disk: &Disk) -> Result<Self, VaultError> {
+        let mut acts = Self::default();
+        for (key, value) in disk.scan(Table::Vault, &[Kind::Act as u8], None, usize::MAX)? {
+            let number = key[1..].try_into().map_err(|_| VaultError::Damaged { what: "an act's number" })?;
+            let number = u64::from_be_bytes(number);
+            acts.open.insert(number, Given { act: read(&value)?, again_at: 0 });
+            acts.next = number + 1;
+        }
+        Ok(acts)
+    }
+
+    pub(crate) fn due(&self) -> Option<u64> {
+        let again = self.open.values().map(|given| given.again_at);
+        again.chain(self.gather_until).min()
+    }
+
+    /// Acts open.
+    pub(crate) fn load(&self) -> usize {
+        self.open.len()
+    }
+
+    /// Whether the audit's anchor is on its way.
+    pub(crate) fn is_anchoring(&self) -> bool {
+        self.open.values().any(|given| matches!(given.act, Act::AnchorAudit { .. }))
+    }
+}
+
+impl Vault {
+    /// Gives an act out, durably.
+    pub(crate) fn act(&mut self, act: Act) -> Result<(), VaultError> {
+        let number = self.acts.next;
+        self.acts.next += 1;
+        let mut batch = Batch::new();
+        put(&mut batch, row(Kind::Act, &[&number.to_be_bytes()]), &act);
+        self.disk.apply(batch)?;
+        self.out.push(Effect::Submit { number, act: act.clone() });
+        self.acts.open.insert(number, Given { act, again_at: self.now.steady_ms + self.limits.act_ms });
+        Ok(())
+    }
+
+    /// Says on the chain that a version is held, together with others.
+    pub(crate) fn attest_possession(&mut self, key: &VersionKey, fields: &FieldSet) -> Result<(), VaultError> {
+        let mut batch = Batch::new();
+        put(&mut batch, row(Kind::Possession, &[&key.to_bytes()]), fields);
+        self.acts.gather_until.get_or_insert(self.now.steady_ms + self.limits.possession_gather_ms);
+        self.disk.apply(batch)
+    }
+
+    pub(crate) fn resubmit_acts(&mut self) -> Result<(), VaultError> {
+        let now = self.now.steady_ms;
+        self.acts.open.values_mut().for_each(|given| given.again_at = now);
+        self.acts.gather_until = Some(now);
+        self.run_acts()
+    }
+
+    pub(crate) fn run_acts(&mut self) -> Result<(), VaultError> {
+        let now = self.now.steady_ms;
+        for (number, given) in &mut self.acts.open {
+            if given.again_at <= now {
+                given.again_at = now + self.limits.act_ms;
+                self.out.push(Effect::Submit { number: *number, act: given.act.clone() });
+            }
+        }
+        while self.acts.gather_until.is_some_and(|until| until <= now) {
+            self.acts.gather_until = Some(now + self.limits.possession_gather_ms);
+            if self.acts.open.len() >= self.limits.acts_max {
+                break;
+            }
+            let count = self.limits.possessions_max;
+            let rows = self.disk.scan(Table::Vault, &[Kind::Possession as u8], None, count)?;
+            if rows.len() < count {
+                self.acts.gather_until = None;
+            } else {
+                self.acts.gather_until = Some(now);
+            }
+            if !rows.is_empty() {
+                self.gather(rows)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn gather(&mut self, rows: Vec<vouch_ledger::storage::Entry>) -> Result<(), VaultError> {
+        let mut batch = Batch::new();
+        let mut possessions = Vec::with_capacity(rows.len());
+        for (key, fields) in rows {
+            let version = version_at_end(&key)?;
+            possessions.push(Possession { id: version.id, version: version.version, fields: read(&fields)? });
+            batch.delete(Table::Vault, key);
+        }
+        self.disk.apply(batch)?;
+        self.act(Act::AttestPossession(possessions))
+    }
+
+    pub(crate) fn act_settled(&mut self, number: u64, result: ActResult) -> Result<(), VaultError> {
+        let is_refused = matches!(result, ActResult::Refused(_));
+        let settled = match result {
+            ActResult::Done => true,
+            ActResult::Refused(code) => {
+                self.counters.acts_refused += 1;
+                tracing::warn!(number, code, "the chain refused what this node says by itself");
+                true
+            }
+            ActResult::Failed(why) => {
+                tracing::debug!(number, why, "an act did not reach the chain");
+                false
+            }
+        };
+        if !settled {
+            return Ok(());
+        }
+        let mut batch = Batch::new();
+        batch.delete(Table::Vault, row(Kind::Act, &[&number.to_be_bytes()]));
+        let given = self.acts.open.remove(&number).map(|given| given.act);
+        if let (Some(Act::AnchorAudit { entries, head, .. }), false) = (&given, is_refused) {
+            self.audit_anchored(*entries, *head, &mut batch);
+        }
+        self.disk.apply(batch)?;
+        match given {
+            // One of them is refused, perhaps since it is being erased: the others are said without it.
+            Some(Act::AttestPossession(list)) if is_refused && list.len() > 1 => {
+                let (first, second) = list.split_at(list.len() / 2);
+                self.act(Act::AttestPossession(first.to_vec()))?;
+                self.act(Act::AttestPossession(second.to_vec()))
+            }
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,235 @@
+//! What the vault asks the chain. It has no access rule of its own: who holds what, and who may read what, are answers of
+//! contracts over the state of this node's head.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use vouch_privacy::SchemaFields;
+use vouch_types::{
+    AccountId, Event, Height,
+    codec::Format,
+    decode,
+    document::{Action, Audience, CONTRACT, Decision, ErasureState, Party, PublicField, RECORD_BYTES_MAX, event},
+    relation::{self, RelationState},
+};
+use wincode::SchemaRead;
+
+use crate::words::{DocumentId, FieldSet, PeerId, VersionKey};
+
+/// The chain cannot be read; the node must stop.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the chain cannot be read: {0}")]
+pub struct ChainError(pub String);
+
+/// What the chain says of one version of a document.
+#[derive(Debug, Clone)]
+pub struct Facts {
+    /// The member that issued it.
+    pub issuer: String,
+    /// Its schema.
+    pub schema: Arc<SchemaFields>,
+    /// The root of its commitment.
+    pub root: [u8; 32],
+    /// The root over its files; `None` when it has none.
+    pub blob_root: Option<[u8; 32]>,
+    /// Its fields that stand on the chain in clear.
+    pub public: Vec<PublicField>,
+    /// How far its erasure is.
+    pub erasure: ErasureState,
+}
+
+impl Facts {
+    /// Whether no copy may exist any more.
+    #[must_use]
+    pub const fn is_to_be_shredded(&self) -> bool {
+        matches!(self.erasure, ErasureState::Ordered | ErasureState::Erased)
+    }
+}
+
+/// What a member is to hold by an audience; nothing for one that is not in it.
+#[must_use]
+pub fn fields_of(audience: &Audience, member: &str) -> FieldSet {
+    audience.members.iter().find(|e| e.member == member).map(|e| e.fields.clone()).unwrap_or_default()
+}
+
+/// A wish to do something with a version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Question {
+    /// Who.
+    pub actor: AccountId,
+    /// What.
+    pub action: Action,
+    /// Which version.
+    pub key: VersionKey,
+    /// Why: a code the contract knows.
+    pub purpose: String,
+}
+
+/// Whose documents are looked through.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Scope {
+    /// Everybody's.
+    All,
+    /// Those that name a party, by [`party_name`].
+    Party(String),
+}
+
+/// A document in a list that has no gaps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Listed {
+    /// Its number in the list, from 1.
+    pub number: u64,
+    /// The document.
+    pub id: DocumentId,
+    /// Its newest version.
+    pub latest: u32,
+}
+
+/// Reads of the chain at the head of this node. An answer depends on the head alone.
+pub trait Chain: Send {
+    /// The height that answers.
+    fn head(&self) -> Height;
+
+    /// What the chain says of a version; `None` when it does not know it.
+    ///
+    /// # Errors
+    /// [`ChainError`].
+    fn document(&self, key: &VersionKey) -> Result<Option<Facts>, ChainError>;
+
+    /// Who is to hold a version; nobody for one the chain does not know.
+    ///
+    /// # Errors
+    /// [`ChainError`].
+    fn audience(&self, key: &VersionKey) -> Result<Audience, ChainError>;
+
+    /// Whether and how far an account may do something.
+    ///
+    /// # Errors
+    /// [`ChainError`].
+    fn may(&self, question: &Question) -> Result<Decision, ChainError>;
+
+    /// A registered schema.
+    ///
+    /// # Errors
+    /// [`ChainError`].
+    fn schema(&self, name: &str, version: u32) -> Result<Option<Arc<SchemaFields>>, ChainError>;
+
+    /// Up to `limit` documents with numbers above `after`, ascending.
+    ///
+    /// # Errors
+    /// [`ChainError`].
+    fn documents(&self, scope: &Scope, after: u64, limit: u32) -> Result<Vec<Listed>, ChainError>;
+
+    /// Whether the erasure of a document waits for a member's word that nothing is left there.
+    ///
+    /// # Errors
+    /// [`ChainError`].
+    fn awaits_erasure(&self, id: &DocumentId, member: &str) -> Result<bool, ChainError>;
+
+    /// The newest version of a document; `None` when the chain does not know it.
+    ///
+    /// # Errors
+    /// [`ChainError`].
+    fn latest(&self, id: &DocumentId) -> Result<Option<u32>, ChainError>;
+}
+
+/// A member as the vault needs it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RosterMember {
+    /// Its present X25519 encryption key and that key's number; `None` until it registered one.
+    pub encryption_key: Option<(u32, [u8; 32])>,
+    /// Network keys of its active nodes.
+    pub nodes: Vec<PeerId>,
+}
+
+/// The active members and their nodes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Roster {
+    members: BTreeMap<String, RosterMember>,
+    by_node: BTreeMap<PeerId, String>,
+}
+
+impl Roster {
+    /// From the active members. A node belongs to one member.
+    #[must_use]
+    pub fn new(members: BTreeMap<String, RosterMember>) -> Self {
+        let by_node = members.iter().flat_map(|(name, m)| m.nodes.iter().map(move |n| (*n, name.clone()))).collect();
+        Self { members, by_node }
+    }
+
+    /// An active member.
+    #[must_use]
+    pub fn member(&self, name: &str) -> Option<&RosterMember> {
+        self.members.get(name)
+    }
+
+    /// Whose node a peer is.
+    #[must_use]
+    pub fn member_of(&self, peer: &PeerId) -> Option<&str> {
+        self.by_node.get(peer).map(String::as_str)
+    }
+
+    /// Nodes of a member.
+    #[must_use]
+    pub fn nodes_of(&self, name: &str) -> &[PeerId] {
+        self.members.get(name).map_or(&[], |member| member.nodes.as_slice())
+    }
+}
+
+/// What a block changed that concerns the vault.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ChainChange {
+    /// A version was submitted, or its audience or state changed.
+    Version(VersionKey),
+    /// Relations changed: any of these documents may have another audience.
+    Relations(Scope),
+    /// A document's erasure moved on.
+    Erasure(DocumentId),
+}
+
+/// The name of a party in a [`Scope`]: `member:NAME` or `subject:HEX`.
+#[must_use]
+pub fn party_name(party: &Party) -> String {
+    match (&party.member, &party.subject) {
+        (Some(member), _) => format!("member:{member}"),
+        (None, Some(subject)) => format!("subject:{subject}"),
+        (None, None) => String::new(),
+    }
+}
+
+/// What an event of a contract means for the vault; `None` for most.
+#[must_use]
+pub fn change_of(said: &Event) -> Option<ChainChange> {
+    if said.contract.as_str() == relation::CONTRACT {
+        return relation_change(said);
+    }
+    if said.contract.as_str() != CONTRACT {
+        return None;
+    }
+    let version = |id, version| Some(ChainChange::Version(VersionKey { id, version }));
+    match said.name.as_str() {
+        "Submitted" => read::<event::Submitted>(said).and_then(|e| version(e.id, e.version)),
+        "StateChanged" => read::<event::StateChanged>(said).and_then(|e| version(e.id, e.version)),
+        "AudienceChanged" => read::<event::AudienceChanged>(said).and_then(|e| version(e.id, e.version)),
+        "ErasureRequested" => read::<event::ErasureRequested>(said).map(|e| ChainChange::Erasure(e.id)),
+        "Tombstoned" => read::<event::Tombstoned>(said).map(|e| ChainChange::Erasure(e.id)),
+        _ => None,
+    }
+}
+
+/// A relationship that was agreed opens documents. One that ended opens none, and what is owed is asked anew each time.
+fn relation_change(said: &Event) -> Option<ChainChange> {
+    let changed =
+        (said.name == "RelationshipChanged").then(|| read::<relation::RelationshipChanged>(said)).flatten()?;
+    if changed.state != RelationState::Agreed {
+        return None;
+    }
+    let is_everyone = changed.party == Party::default();
+    Some(ChainChange::Relations(if is_everyone { Scope::All } else { Scope::Party(party_name(&changed.party)) }))
+}
+
+fn read<T>(said: &Event) -> Option<T>
+where
+    T: for<'a> SchemaRead<'a, Format, Dst = T>,
+{
+    decode("event", &said.data, RECORD_BYTES_MAX).ok()
+}

@@ -1,0 +1,261 @@
+//! A model of the chain: blocks of changes, and every answer as of a height. Its access rule is a list of who may see what.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use parking_lot::Mutex;
+use vouch_privacy::SchemaFields;
+use vouch_types::{
+    AccountId, Hash32, Height,
+    document::{Audience, Decision, Entitled, ErasureState, KeyEntitled, PublicField},
+};
+use vouch_vault::{
+    Act, Chain, ChainChange, ChainError, DocumentId, Facts, FieldSet, Listed, Question, Scope, VersionKey,
+};
+
+use crate::support::{SLOTS, schema};
+
+/// Since which height a value holds.
+type Since<T> = Vec<(u64, T)>;
+
+#[derive(Debug, Clone, Default)]
+pub struct Rules {
+    pub members: BTreeMap<String, FieldSet>,
+    pub keys: Vec<([u8; 32], FieldSet)>,
+}
+
+#[derive(Debug, Clone)]
+struct VersionRecord {
+    height: u64,
+    root: [u8; 32],
+    blob_root: Option<[u8; 32]>,
+    public: Vec<PublicField>,
+    rules: Since<Rules>,
+}
+
+#[derive(Debug, Clone)]
+struct DocumentRecord {
+    number: u64,
+    issuer: String,
+    parties: Vec<String>,
+    versions: Vec<VersionRecord>,
+    erasure: Since<ErasureState>,
+}
+
+#[derive(Debug, Default)]
+pub struct Ledger {
+    documents: BTreeMap<DocumentId, DocumentRecord>,
+    order: Vec<DocumentId>,
+    blocks: Vec<Vec<ChainChange>>,
+    /// What nodes said by themselves: member, act.
+    pub acts: Vec<(String, Act)>,
+}
+
+/// The chain that all nodes share.
+#[derive(Debug, Clone, Default)]
+pub struct Shared(pub Arc<Mutex<Ledger>>);
+
+impl Ledger {
+    pub fn height(&self) -> u64 {
+        self.blocks.len() as u64
+    }
+
+    pub fn block(&self, height: u64) -> Vec<ChainChange> {
+        self.blocks[height as usize - 1].clone()
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "a transaction says all of this")]
+    pub fn submit(
+        &mut self,
+        key: VersionKey,
+        issuer: &str,
+        parties: Vec<String>,
+        root: [u8; 32],
+        blob_root: Option<[u8; 32]>,
+        public: Vec<PublicField>,
+        rules: Rules,
+    ) {
+        let height = self.height() + 1;
+        let number = self.order.len() as u64 + 1;
+        let record = self.documents.entry(key.id).or_insert_with(|| {
+            self.order.push(key.id);
+            DocumentRecord { number, issuer: issuer.into(), parties, versions: Vec::new(), erasure: Vec::new() }
+        });
+        assert_eq!(record.versions.len() as u32 + 1, key.version);
+        record.versions.push(VersionRecord { height, root, blob_root, public, rules: vec![(height, rules)] });
+        self.blocks.push(vec![ChainChange::Version(key)]);
+    }
+
+    /// Changes who is to hold a version, and says so with `change`.
+    pub fn change_rules(&mut self, key: &VersionKey, change: ChainChange, alter: impl FnOnce(&mut Rules)) {
+        let height = self.height() + 1;
+        let version = &mut self.documents.get_mut(&key.id).unwrap().versions[key.version as usize - 1];
+        let mut rules = version.rules.last().unwrap().1.clone();
+        alter(&mut rules);
+        version.rules.push((height, rules));
+        self.blocks.push(vec![change]);
+    }
+
+    pub fn erase(&mut self, id: &DocumentId, state: ErasureState) {
+        let height = self.height() + 1;
+        self.documents.get_mut(id).unwrap().erasure.push((height, state));
+        self.blocks.push(vec![ChainChange::Erasure(*id)]);
+    }
+
+    pub fn versions(&self) -> Vec<VersionKey> {
+        let each = self
+            .documents
+            .iter()
+            .flat_map(|(id, record)| (1..=record.versions.len() as u32).map(|version| VersionKey { id: *id, version }));
+        each.collect()
+    }
+
+    pub fn issuer(&self, id: &DocumentId) -> String {
+        self.documents[id].issuer.clone()
+    }
+
+    pub fn root(&self, key: &VersionKey) -> [u8; 32] {
+        self.documents[&key.id].versions[key.version as usize - 1].root
+    }
+
+    pub fn erasure_at(&self, id: &DocumentId, height: u64) -> ErasureState {
+        self.documents.get(id).and_then(|record| at(&record.erasure, height).copied()).unwrap_or(ErasureState::None)
+    }
+
+    fn version_at(&self, key: &VersionKey, height: u64) -> Option<&VersionRecord> {
+        let version = self.documents.get(&key.id)?.versions.get((key.version as usize).checked_sub(1)?)?;
+        (version.height <= height).then_some(version)
+    }
+
+    pub fn fields_at(&self, key: &VersionKey, member: &str, height: u64) -> FieldSet {
+        let rules = self.version_at(key, height).and_then(|version| at(&version.rules, height));
+        rules.and_then(|rules| rules.members.get(member).cloned()).unwrap_or_default()
+    }
+
+    /// Everything a member was ever to hold of a version.
+    pub fn fields_ever(&self, key: &VersionKey, member: &str) -> FieldSet {
+        let Some(version) = self.version_at(key, u64::MAX) else { return FieldSet::new() };
+        let each = version.rules.iter().filter_map(|(_, rules)| rules.members.get(member));
+        each.fold(FieldSet::new(), |all, fields| all.union(fields))
+    }
+}
+
+fn at<T>(since: &Since<T>, height: u64) -> Option<&T> {
+    since.iter().rev().find(|(from, _)| *from <= height).map(|(_, value)| value)
+}
+
+pub fn account(member: &str) -> AccountId {
+    AccountId(*blake3::hash(member.as_bytes()).as_bytes())
+}
+
+/// One node's view of it.
+pub struct NodeChain {
+    pub shared: Shared,
+    pub head: Arc<AtomicU64>,
+    /// A liar's view: everybody may have everything.
+    pub believes_all: bool,
+}
+
+impl NodeChain {
+    fn at(&self) -> u64 {
+        self.head.load(Ordering::Relaxed)
+    }
+}
+
+impl Chain for NodeChain {
+    fn head(&self) -> Height {
+        Height(self.at())
+    }
+
+    fn document(&self, key: &VersionKey) -> Result<Option<Facts>, ChainError> {
+        let ledger = self.shared.0.lock();
+        Ok(ledger.version_at(key, self.at()).map(|version| Facts {
+            issuer: ledger.issuer(&key.id),
+            schema: schema(),
+            root: version.root,
+            blob_root: version.blob_root,
+            public: version.public.clone(),
+            erasure: ledger.erasure_at(&key.id, self.at()),
+        }))
+    }
+
+    fn audience(&self, key: &VersionKey) -> Result<Audience, ChainError> {
+        let ledger = self.shared.0.lock();
+        let rules = ledger.version_at(key, self.at()).and_then(|version| at(&version.rules, self.at()));
+        if self.believes_all && rules.is_some() {
+            let all = |member| Entitled { member: format!("m{member}"), fields: FieldSet::first(SLOTS), basis: 1 };
+            return Ok(Audience { members: (0..8).map(all).collect(), keys: Vec::new() });
+        }
+        Ok(rules.map_or_else(Audience::default, |rules| Audience {
+            members: rules
+                .members
+                .iter()
+                .map(|(member, fields)| Entitled { member: member.clone(), fields: fields.clone(), basis: 1 })
+                .collect(),
+            keys: rules
+                .keys
+                .iter()
+                .map(|(key, fields)| KeyEntitled { key: Hash32(*key), fields: fields.clone() })
+                .collect(),
+        }))
+    }
+
+    fn may(&self, question: &Question) -> Result<Decision, ChainError> {
+        let ledger = self.shared.0.lock();
+        let rules = ledger.version_at(&question.key, self.at()).and_then(|version| at(&version.rules, self.at()));
+        let found = rules.and_then(|rules| rules.members.iter().find(|(member, _)| account(member) == question.actor));
+        let fields = found.filter(|_| question.purpose == "settlement").map(|(_, fields)| fields.clone());
+        let reason = if fields.is_some() { "ok" } else { "not_entitled" };
+        Ok(Decision {
+            allowed: fields.is_some(),
+            fields: fields.unwrap_or_default(),
+            basis: 1,
+            reason: reason.into(),
+            actor: None,
+        })
+    }
+
+    fn schema(&self, name: &str, version: u32) -> Result<Option<Arc<SchemaFields>>, ChainError> {
+        Ok((name == "order" && version == 1).then(schema))
+    }
+
+    fn documents(&self, scope: &Scope, after: u64, limit: u32) -> Result<Vec<Listed>, ChainError> {
+        let ledger = self.shared.0.lock();
+        let each = ledger.order.iter().map(|id| (id, &ledger.documents[id])).filter_map(|(id, record)| {
+            let latest = record.versions.iter().filter(|version| version.height <= self.at()).count() as u32;
+            let named = match scope {
+                Scope::All => true,
+                Scope::Party(party) => record.parties.contains(party),
+            };
+            let number = record.number;
+            (latest > 0 && named && number > after).then_some(Listed { number, id: *id, latest })
+        });
+        Ok(each.take(limit as usize).collect())
+    }
+
+    fn awaits_erasure(&self, id: &DocumentId, member: &str) -> Result<bool, ChainError> {
+        let ledger = self.shared.0.lock();
+        let said =
+            |(who, act): &(String, Act)| who == member && matches!(act, Act::AttestErasure { id: of, .. } if of == id);
+        if ledger.erasure_at(id, self.at()) != ErasureState::Ordered || ledger.acts.iter().any(said) {
+            return Ok(false);
+        }
+        let versions = ledger.documents.get(id).map_or(0, |record| record.versions.len() as u32);
+        let held = |version| !ledger.fields_at(&VersionKey { id: *id, version }, member, self.at()).is_empty();
+        Ok((1..=versions).any(held))
+    }
+
+    fn latest(&self, id: &DocumentId) -> Result<Option<u32>, ChainError> {
+        let ledger = self.shared.0.lock();
+        let count = ledger
+            .documents
+            .get(id)
+            .map(|record| record.versions.iter().filter(|version| version.height <= self.at()).count() as u32);
+        Ok(count.filter(|count| *count > 0))
+    }
+}
