@@ -1,8 +1,8 @@
 //! Scenarios over whole documents.
 
 mod attachment;
-mod commitment;
 mod checks;
+mod commitment;
 mod deid;
 mod scan;
 mod sealing;
