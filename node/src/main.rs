@@ -14,6 +14,8 @@ mod metrics;
 mod node;
 mod operate;
 mod runner;
+mod submit;
+mod vault;
 mod views;
 mod votes;
 
