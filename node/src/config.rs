@@ -188,7 +188,11 @@ impl Default for VaultSection {
 }
 
 impl VaultSection {
-    fn check(&self, home: &Path) -> Result<VaultSettings> {
+    /// Checks what was typed.
+    ///
+    /// # Errors
+    /// A text that names the field.
+    pub fn check(&self, home: &Path) -> Result<VaultSettings> {
         let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
         for (field, value, least, most) in [
             ("deliveries_max", count(self.deliveries_max), 1, 1_024),

@@ -1,5 +1,7 @@
 //! The vault's view of the chain against the contracts as they are compiled, over a ledger that executes real blocks.
 
+mod scenario;
+
 use std::{path::PathBuf, sync::Arc};
 
 use serde_json::{Value, json};
@@ -20,7 +22,7 @@ use vouch_types::{
 };
 use vouch_vault::{Act, Chain as _, ChainChange, Input, Question, Scope, VersionKey};
 
-use super::{acts::call_of, blocks::Blocks, chain::LedgerChain, roster::roster_of};
+use super::{acts::call_of, blocks::Blocks, chain::LedgerChain, roster::roster_of, secrets::recipient_secret};
 
 const START_MS: u64 = 1_800_000_000_000;
 const MEMBERS: [(&str, Role); 4] =
@@ -45,6 +47,11 @@ fn service(member: &str) -> SecretKey {
     secret(5, place(member))
 }
 
+/// The public half of a member's encryption key.
+fn encryption_key(index: usize) -> Hash32 {
+    recipient_secret(&secret(6, index)).public().0
+}
+
 fn member(index: usize) -> Member {
     let (name, role) = MEMBERS[index];
     let all = vec![AccountRole::Approver, AccountRole::Auditor, AccountRole::Reader, AccountRole::Submitter];
@@ -53,7 +60,7 @@ fn member(index: usize) -> Member {
         title: name.into(),
         role,
         admin: AdminPolicy { threshold: 1, keys: vec![secret(1, index).public()] },
-        encryption_key: Some(Hash32([9 + u8::try_from(index).unwrap(); 32])),
+        encryption_key: Some(encryption_key(index)),
         ca_certificate: None,
         nodes: vec![NodeEntry {
             name: format!("{name}.node"),
@@ -81,7 +88,7 @@ fn wasm(name: &str) -> Vec<u8> {
 
 struct Network {
     ledger: Ledger,
-    blocks: Vec<CommittedBlock>,
+    blocks: Vec<Arc<CommittedBlock>>,
     salt: u8,
 }
 
@@ -148,27 +155,29 @@ impl Network {
 
     /// Makes a block of one call.
     fn run(&mut self, signers: &[&SecretKey], call: Call) -> Outcome {
+        let raw = self.transaction(signers, call);
+        let tx = UnverifiedTransaction::decode(raw, self.ledger.chain()).unwrap().verify().unwrap();
+        self.commit(&PooledTransaction::new(tx)).records[0].receipt.outcome.clone()
+    }
+
+    fn transaction(&mut self, signers: &[&SecretKey], call: Call) -> Vec<u8> {
         self.salt += 1;
-        let chain = self.ledger.chain();
-        let height = self.ledger.head().height.0;
-        let body = TransactionBody {
-            version: 1,
-            chain,
-            expiry: Height(height + 100),
-            salt: [self.salt; 16],
-            calls: vec![call],
-        };
-        let tx = UnverifiedTransaction::decode(encode(&body.sign(signers)), chain).unwrap().verify().unwrap();
-        let (pooled, time) = (PooledTransaction::new(tx), TimestampMs(START_MS + 1_000 * (height + 1)));
+        let (chain, expiry) = (self.ledger.chain(), Height(self.ledger.head().height.0 + 100));
+        let body = TransactionBody { version: 1, chain, expiry, salt: [self.salt; 16], calls: vec![call] };
+        encode(&body.sign(signers))
+    }
+
+    /// Makes a block of one transaction.
+    fn commit(&mut self, pooled: &PooledTransaction) -> Arc<CommittedBlock> {
+        let time = TimestampMs(self.ledger.head().time.0 + 1_000);
         let proposer = secret(3, 0).public().node();
-        let (hash, block) = self.ledger.propose([&pooled].into_iter(), time, proposer).unwrap();
+        let (hash, block) = self.ledger.propose(std::iter::once(pooled), time, proposer).unwrap();
         assert_eq!(block.transactions.len(), 1, "the transaction is fit for a block");
         let (height, signatures) = (block.header.height, Vec::new());
         let certificate = CommitCertificate { height, round: Round(0), block: hash, signatures };
-        let block = self.ledger.commit(hash, certificate, Batch::new()).unwrap();
-        let outcome = block.records[0].receipt.outcome.clone();
-        self.blocks.push(block);
-        outcome
+        let block = Arc::new(self.ledger.commit(hash, certificate, Batch::new()).unwrap());
+        self.blocks.push(Arc::clone(&block));
+        block
     }
 
     /// The institution submits an identity of the enterprise.
@@ -298,7 +307,6 @@ fn the_registry_says_who_has_which_key_and_node() {
     let roster = roster_of(network.ledger.registry());
     let node = secret(4, place("works")).public();
     assert_eq!((roster.member_of(&node), roster.nodes_of("works")), (Some("works"), &[node][..]));
-    let expected = 9 + u8::try_from(place("works")).unwrap();
-    assert_eq!(roster.member("works").unwrap().encryption_key, Some((1, [expected; 32])));
+    assert_eq!(roster.member("works").unwrap().encryption_key, Some((1, encryption_key(place("works")).0)));
     assert!(roster.member("nobody").is_none());
 }
