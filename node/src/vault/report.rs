@@ -17,6 +17,8 @@ const REPORT_TIMEOUT: Duration = Duration::from_millis(1_500);
 const OVERDUE_MS: u64 = 30_000;
 /// Most versions named.
 const OVERDUE_MAX: usize = 20;
+/// How long a damage found at rest stays a matter of the node's condition: it is repaired at once, its cause may not be.
+const DAMAGE_SHOWN: Duration = Duration::from_secs(3_600);
 /// Most versions counted.
 const MISSING_MAX: usize = 1_000;
 
@@ -31,7 +33,7 @@ pub struct VaultReport {
     pub missing: usize,
     /// Those of them that have been missing for a while.
     pub overdue: Vec<Overdue>,
-    /// The newest damages found at rest.
+    /// The newest damages found at rest within the last hour.
     pub damages: Vec<Damage>,
     /// Messages that were not taken by the network.
     pub unsent: u64,
@@ -50,12 +52,14 @@ impl VaultHandle {
         });
         let (status, counters, missing, overdue) = tokio::time::timeout(REPORT_TIMEOUT, asked).await.ok()?.ok()?;
         let noticed = &self.noticed;
+        let damages = noticed.damages.lock();
+        let recent = damages.iter().filter(|(at, _)| at.elapsed() < DAMAGE_SHOWN);
         Some(VaultReport {
             status,
             counters,
             missing,
             overdue,
-            damages: noticed.damages.lock().iter().copied().collect(),
+            damages: recent.map(|(_, damage)| *damage).collect(),
             unsent: noticed.unsent.load(Relaxed),
             key_missing: noticed.key_missing.load(Relaxed),
             service_missing: noticed.service_missing.load(Relaxed),
@@ -72,6 +76,9 @@ impl VaultReport {
         }
         if !self.overdue.is_empty() {
             return Some(self.documents_missing(registry));
+        }
+        if !self.damages.is_empty() {
+            return Some(self.documents_damaged(running_ms));
         }
         self.service_missing.then(|| service_missing(running_ms))
     }
@@ -97,6 +104,25 @@ impl VaultReport {
             mend_en: "Nothing if a holder is expected back: they are fetched then. Else see that the nodes of the issuers and of other entitled members run and are connected.".into(),
             mend_zh: "若持有方节点将恢复，无需处理，届时自动获取；否则请确认签发方及其他有权成员的节点正在运行且已连接。".into(),
             missing: self.overdue.iter().map(line).collect(),
+            since_ms,
+        }
+    }
+}
+
+impl VaultReport {
+    fn documents_damaged(&self, since_ms: u64) -> Condition {
+        let line = |damage: &Damage| format!("{}: {:?}", damage.key, damage.place);
+        let count = self.damages.len();
+        Condition {
+            state: ConditionState::Ok,
+            code: "documents.damaged".into(),
+            reason_en: format!(
+                "{count} damages to private documents at rest were found within the last hour; they are fetched anew from other holders."
+            ),
+            reason_zh: format!("最近一小时发现 {count} 处静态私密凭证损坏，正从其他持有方重新获取。"),
+            mend_en: "Check the disk and who can write to the node's folders.".into(),
+            mend_zh: "请检查磁盘，以及谁可以写入节点目录。".into(),
+            missing: self.damages.iter().map(line).collect(),
             since_ms,
         }
     }

@@ -233,7 +233,7 @@ fn the_contracts_answer_what_the_vault_asks() {
     };
     assert_eq!(listed(Scope::All, 0), [(1, key(1).id), (2, key(2).id)]);
     assert_eq!(listed(Scope::Party("member:works".into()), 1), [(2, key(2).id)]);
-    assert_eq!(listed(Scope::Party("member:shop".into()), 0), []);
+    assert!(listed(Scope::Party("member:shop".into()), 0).is_empty());
     assert!(!chain.awaits_erasure(&key(1).id, "works").unwrap());
     assert!(chain.schema("enterprise-identity", 1).unwrap().is_some());
     assert!(chain.schema("enterprise-identity", 2).unwrap().is_none());

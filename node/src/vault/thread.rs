@@ -75,8 +75,8 @@ pub(super) struct Outlets {
 pub struct Noticed {
     /// Messages that a full queue or a closed connection did not take; the vault repeats them.
     pub unsent: AtomicU64,
-    /// The newest damages found at rest.
-    pub damages: parking_lot::Mutex<VecDeque<Damage>>,
+    /// The newest damages found at rest, and when.
+    pub damages: parking_lot::Mutex<VecDeque<(Instant, Damage)>>,
     /// The member's present encryption key has no secret half here.
     pub key_missing: AtomicBool,
     /// The node's account may not attest anything.
@@ -328,7 +328,7 @@ impl Running {
                 tracing::warn!(document = %damage.key, place = ?damage.place, "a private document at rest is damaged, it is fetched anew");
                 let mut damages = outlets.noticed.damages.lock();
                 damages.truncate(DAMAGES_MAX - 1);
-                damages.push_front(damage);
+                damages.push_front((Instant::now(), damage));
             }
             Effect::Shredded(document) => tracing::info!(%document, "a private document was erased here"),
             Effect::PeerFault { peer, code } => tracing::warn!(%peer, code, "a peer broke the protocol of the vault"),
