@@ -4,16 +4,21 @@
 //! what became final while the vault did not run, is read from the ledger. Where the ledger has forgotten a block, the
 //! vault jumps to the head and looks at everything.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 use vouch_ledger::{CommittedBlock, LedgerError, Reader, TransactionRecord};
 use vouch_types::Height;
 use vouch_vault::{ChainChange, Input, Scope, chain::change_of};
 
-/// Blocks given to one step.
+/// Blocks looked at for one step.
 const BLOCKS_PER_STEP: usize = 64;
 /// Blocks of the feed kept until their turn; the ledger has all others.
 const FRESH_MAX: usize = 256;
+/// Each height that a vault takes in costs it a sync. Blocks that change nothing for it are taken in together, this often.
+const QUIET: Duration = Duration::from_secs(1);
 
 /// The cursor.
 #[derive(Debug)]
@@ -21,6 +26,8 @@ pub struct Blocks {
     reader: Reader,
     next: Height,
     fresh: BTreeMap<Height, Vec<ChainChange>>,
+    /// The last block that changed nothing and was not told, and when it will be.
+    quiet: Option<(Height, Instant)>,
 }
 
 fn changes_in(records: &[TransactionRecord]) -> Vec<ChainChange> {
@@ -34,7 +41,7 @@ impl Blocks {
     pub fn begin(reader: Reader, taken: Height) -> Self {
         let head = reader.published().head.height;
         let next = if taken == Height::ZERO { head.max(Height(1)) } else { above(taken) };
-        Self { reader, next, fresh: BTreeMap::new() }
+        Self { reader, next, fresh: BTreeMap::new(), quiet: None }
     }
 
     /// A block came over the feed.
@@ -44,10 +51,11 @@ impl Blocks {
         }
     }
 
-    /// Whether there are blocks that were not taken.
+    /// When there is something to take, if nothing new comes.
     #[must_use]
-    pub fn is_behind(&self) -> bool {
-        self.reader.published().head.height >= self.next
+    pub fn due(&self) -> Option<Instant> {
+        let is_behind = self.reader.published().head.height >= self.next;
+        if is_behind { Some(Instant::now()) } else { self.quiet.map(|(_, at)| at) }
     }
 
     /// The next blocks, as many as fit into one step.
@@ -57,24 +65,39 @@ impl Blocks {
     pub fn take(&mut self) -> Result<Vec<Input>, LedgerError> {
         let head = self.reader.published().head.height;
         let mut inputs = Vec::new();
-        while inputs.len() < BLOCKS_PER_STEP && self.next <= head {
-            let changes = match self.fresh.remove(&self.next) {
-                Some(changes) => changes,
-                None => match self.reader.block(self.next)? {
-                    Some(block) => changes_in(&block.records),
-                    None => {
-                        tracing::info!(from = %self.next, to = %head, "blocks are not kept here, the vault looks at everything");
-                        self.next = head;
-                        vec![ChainChange::Relations(Scope::All)]
-                    }
-                },
-            };
-            inputs.push(Input::BlockCommitted { height: self.next, changes });
+        for _ in 0..BLOCKS_PER_STEP {
+            if self.next > head {
+                break;
+            }
+            let changes = self.changes(head)?;
+            if changes.is_empty() {
+                let at = self.quiet.map_or_else(|| Instant::now() + QUIET, |(_, at)| at);
+                self.quiet = Some((self.next, at));
+            } else {
+                self.quiet = None;
+                inputs.push(Input::BlockCommitted { height: self.next, changes });
+            }
             self.next = above(self.next);
+        }
+        if let Some((height, _)) = self.quiet.take_if(|(_, at)| *at <= Instant::now()) {
+            inputs.push(Input::BlockCommitted { height, changes: Vec::new() });
         }
         let next = self.next;
         self.fresh.retain(|height, _| *height >= next);
         Ok(inputs)
+    }
+
+    /// What the next block changed; moves on to the head where it is not kept.
+    fn changes(&mut self, head: Height) -> Result<Vec<ChainChange>, LedgerError> {
+        if let Some(changes) = self.fresh.remove(&self.next) {
+            return Ok(changes);
+        }
+        if let Some(block) = self.reader.block(self.next)? {
+            return Ok(changes_in(&block.records));
+        }
+        tracing::info!(from = %self.next, to = %head, "blocks are not kept here, the vault looks at everything");
+        self.next = head;
+        Ok(vec![ChainChange::Relations(Scope::All)])
     }
 }
 

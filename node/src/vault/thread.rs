@@ -139,8 +139,7 @@ impl VaultThread {
     async fn gather(&mut self) -> Batch {
         let mut batch = Batch::default();
         let timer = match &self.running {
-            Some(running) if running.blocks.is_behind() => Some(Instant::now()),
-            Some(running) => running.timer,
+            Some(running) => running.timer.into_iter().chain(running.blocks.due()).min(),
             None => Some(Instant::now() + BEGIN_EVERY),
         };
         let Inlets { requests, messages, connections, blocks } = &mut self.inlets;
@@ -188,8 +187,8 @@ impl VaultThread {
             running.blocks.came(block);
         }
         let committed = running.blocks.take().map_err(|e| ledger_failed(&e, &self.joining))?;
-        if !committed.is_empty() {
-            inputs.extend(running.registry_changed(self.materials.reader.published().registry));
+        if let Some(changed) = running.registry_changed(self.materials.reader.published().registry) {
+            inputs.push(changed);
             self.note_key();
         }
         let Some(running) = &mut self.running else { return Ok(()) };
