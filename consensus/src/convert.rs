@@ -275,7 +275,3 @@ pub(crate) fn entry_in(entry: &LogEntry) -> Option<CoreInput<Ctx>> {
 pub(crate) fn votes_evidence(a: &CoreSignedVote, b: &CoreSignedVote) -> Option<Evidence> {
     Some(Evidence::Votes(vote_out(&a.message, a.signature)?, vote_out(&b.message, b.signature)?))
 }
-
-pub(crate) fn proposals_evidence(a: &CoreSignedProposal, b: &CoreSignedProposal) -> Option<Evidence> {
-    Some(Evidence::Proposals(proposal_out(&a.message, a.signature)?, proposal_out(&b.message, b.signature)?))
-}

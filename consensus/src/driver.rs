@@ -1,6 +1,9 @@
 //! The driver: one input in, effects out.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use bytes::Bytes;
 use malachitebft_core_consensus::{
@@ -13,11 +16,12 @@ use vouch_types::{BlockHash, ChainId, CommitCertificate, Height, NodeId, Round, 
 use crate::{
     context::{Address, BlockRef, CoreHeight, CoreSet, Ctx},
     convert,
+    evidence::Evidence,
     fault::{SafetyFault, SignedKind},
     io::{Effect, Input},
     log::{LogEntry, RecoveredLog},
     members::Members,
-    message::ConsensusMessage,
+    message::{ConsensusMessage, SignedProposal},
     shell::Shell,
     status::{ConsensusStatus, Step, ValidatorStatus},
     timers::{Timeouts, TimerId},
@@ -27,6 +31,8 @@ use crate::{
 
 /// Verdicts remembered per height, so that a repeated one is not logged again.
 const VERDICTS_MAX: usize = 256;
+/// Rounds of a height whose proposals are watched for contradictions.
+const WATCHED_ROUNDS_MAX: usize = 64;
 /// Verdicts on blocks of the next height kept until it starts.
 const EARLY_VERDICTS_MAX: usize = 16;
 
@@ -66,6 +72,8 @@ struct Running {
     /// Whether the core was made for a node that signs.
     signs: bool,
     verdicts: BTreeSet<(Round, Option<Round>, NodeId, BlockHash, bool)>,
+    /// The first proposal of each round, and whether another one contradicted it.
+    proposed: BTreeMap<Round, (SignedProposal, bool)>,
 }
 
 impl core::fmt::Debug for Driver {
@@ -227,7 +235,7 @@ impl Driver {
 impl Running {
     fn new(shell: Shell, height: Height, members: &Arc<Members>, signs: bool) -> Self {
         let core = core_of(&shell, height, members, signs);
-        Self { core, shell, previous: None, signs, verdicts: BTreeSet::new() }
+        Self { core, shell, previous: None, signs, verdicts: BTreeSet::new(), proposed: BTreeMap::new() }
     }
 
     /// Gives the core one input and settles every question it asks about it.
@@ -274,6 +282,7 @@ impl Running {
         }
         self.previous = (current.next() == Some(height)).then(|| Arc::clone(&self.shell.members));
         self.verdicts.clear();
+        self.proposed.clear();
         self.shell.begin(height, Arc::clone(&members), &log, signs)?;
         let set = CoreSet::new(members);
         self.feed(CoreInput::StartHeight(CoreHeight(height), set, false, None, VoteExtensionPolicy::Disabled))?;
@@ -320,6 +329,7 @@ impl Running {
                     self.shell.timers.remove(&TimerId { height: *height, round: *round, kind: *kind });
                 }
                 LogEntry::Commit(certificate) => self.decide_by(certificate)?,
+                LogEntry::Proposal(proposal) => self.watch(proposal),
                 _ => {}
             }
             if let Some(input) = convert::entry_in(entry) {
@@ -375,7 +385,36 @@ impl Running {
         Err(SafetyFault::KeyInUseElsewhere { kind, height, round })
     }
 
+    /// Keeps the first proposal of a round, and hands a second one that says something else to the host as evidence.
+    ///
+    /// The core compares only proposals whose blocks it has, and takes one block proposed twice, with and without an earlier
+    /// round, for one proposal.
+    fn watch(&mut self, proposal: &SignedProposal) {
+        let due = self.shell.members.proposer(proposal.height, proposal.round).node;
+        let message = ConsensusMessage::Proposal(*proposal);
+        if due != proposal.proposer || !self.shell.verifier.message(&self.shell.members, &message) {
+            return;
+        }
+        let has_room = self.proposed.len() < WATCHED_ROUNDS_MAX;
+        match self.proposed.get_mut(&proposal.round) {
+            None if has_room => {
+                self.proposed.insert(proposal.round, (*proposal, false));
+            }
+            Some((first, is_contradicted))
+                if !*is_contradicted && (first.block, first.valid_round) != (proposal.block, proposal.valid_round) =>
+            {
+                *is_contradicted = true;
+                let evidence = Evidence::Proposals(*first, *proposal);
+                self.shell.push(Effect::RecordEvidence(vec![evidence]));
+            }
+            _ => {}
+        }
+    }
+
     fn on_message(&mut self, message: &ConsensusMessage) -> Result<(), SafetyFault> {
+        if let ConsensusMessage::Proposal(proposal) = message {
+            self.watch(proposal);
+        }
         self.feed(match message {
             ConsensusMessage::Vote(vote) => CoreInput::Vote(convert::vote_in(vote)),
             ConsensusMessage::Proposal(proposal) => CoreInput::Proposal(convert::proposal_in(proposal)),

@@ -517,13 +517,10 @@ impl Shell {
         self.verifier.commit(&self.members, &certificate).map_err(|e| refused(&e))
     }
 
-    /// Hands proofs of contradiction to the host.
+    /// Hands the core's proofs of contradicting votes to the host; the driver itself watches proposals.
     pub(crate) fn record_evidence(&mut self, evidence: &MisbehaviorEvidence<Ctx>) {
         let votes = evidence.votes.iter().flat_map(|(_, pairs)| pairs);
-        let votes = votes.filter_map(|(a, b)| convert::votes_evidence(a, b));
-        let proposals = (&evidence.proposals).into_iter().flat_map(|(_, pairs)| pairs);
-        let proposals = proposals.filter_map(|(a, b)| convert::proposals_evidence(a, b));
-        let list: Vec<Evidence> = votes.chain(proposals).collect();
+        let list: Vec<Evidence> = votes.filter_map(|(a, b)| convert::votes_evidence(a, b)).collect();
         if !list.is_empty() {
             self.push(Effect::RecordEvidence(list));
         }

@@ -235,6 +235,8 @@ pub struct Replica {
     pub(crate) log: LogWriter,
     pub(crate) recovered: bft::RecoveredLog,
     pub(crate) consensus_inputs: VecDeque<bft::Input>,
+    /// True while [`Replica::run_consensus`] works through the inputs, further up the stack.
+    is_driving: bool,
     pub(crate) blocks: BTreeMap<BlockHash, Vec<u8>>,
     pub(crate) refused: BTreeSet<BlockHash>,
     /// How many blocks each proposer sent unasked.
@@ -287,6 +289,7 @@ impl Replica {
             log: LogWriter::default(),
             recovered: bft::RecoveredLog::default(),
             consensus_inputs: VecDeque::new(),
+            is_driving: false,
             blocks: BTreeMap::new(),
             refused: BTreeSet::new(),
             sent_blocks: BTreeMap::new(),
@@ -545,12 +548,20 @@ impl Replica {
     }
 
     /// Feeds the driver until it has nothing more to say.
+    ///
+    /// What is to be done about one input is done to its end before the next is fed, even when one of these effects begins
+    /// the next height: a record of the old height must not follow the beginning of the new log.
     pub(crate) fn run_consensus(&mut self) -> Result<(), ReplicaError> {
+        if self.is_driving {
+            return Ok(());
+        }
+        self.is_driving = true;
         while let Some(input) = self.consensus_inputs.pop_front() {
             for effect in self.driver.step(input)? {
                 self.carry_out(effect)?;
             }
         }
+        self.is_driving = false;
         Ok(())
     }
 

@@ -11,8 +11,9 @@
 //! ```
 //!
 //! Which height that is: whoever voted at a height had the block before it, so validators with more than two thirds of the
-//! power had voted for that one, and each of them had the block before that. A node that abstains takes the first height each
-//! peer names after its start, and votes at height `h` when
+//! power had voted for that one, and each of them had the block before that. A node that abstains takes the lowest height each
+//! peer names after its start (whatever a peer truly says from then on bounds what was signed before; who claimed too much once
+//! can so take it back), and votes at height `h` when
 //!
 //! - the peers that named at most `h - 3`, together with itself, have more than two thirds of the power, not counting those
 //!   that abstain themselves;
@@ -194,7 +195,7 @@ pub struct Abstention {
     above: Height,
     /// Nothing was signed above it, as an operator says: peers need not be asked.
     is_declared: bool,
-    /// The first height each peer named.
+    /// The lowest height each peer named.
     named: BTreeMap<PeerId, Height>,
     /// Who voted at the last height.
     last_set: Option<ValidatorSet>,
@@ -244,7 +245,8 @@ fn own_log(bytes: &[u8], (chain, node): (ChainId, NodeId)) -> Result<RecoveredLo
 impl Abstention {
     /// A peer that votes said how far it is.
     fn hear(&mut self, peer: PeerId, height: Height) {
-        self.named.entry(peer).or_insert(height);
+        let named = self.named.entry(peer).or_insert(height);
+        *named = height.min(*named);
     }
 
     /// Whether this node cannot have voted at `next`, the height after the head. `peer` names a validator's connection,
@@ -458,6 +460,9 @@ mod tests {
         assert_eq!(first_vote(&abstention, 0), Some(63), "the greatest counts");
         abstention.hear(network_key(3), Height(90));
         assert_eq!(first_vote(&abstention, 0), Some(63), "what is said later does not");
+        abstention.hear(network_key(2), Height(1 << 36));
+        abstention.hear(network_key(2), Height(50));
+        assert_eq!(first_vote(&abstention, 0), Some(63), "a claim that was taken back holds nothing up");
         abstention.hear(network_key(77), Height(150));
         assert_eq!(first_vote(&abstention, 0), Some(153), "a follower knows the chain as well");
         assert_eq!(first_vote(&abstention, FAILURES_MAX), Some(53), "claims without blocks do not count");

@@ -252,11 +252,10 @@ impl World {
         };
         let Some(status) = self.nodes[to].replica.as_ref().and_then(|r| r.status().consensus) else { return };
         let is_member = status.validators.iter().any(|v| v.node == signer);
-        // Proposals out of turn are dropped unseen; those of rounds to come may be, and repeated ones too.
+        // Proposals out of turn are dropped unseen; those of rounds to come may be.
         let ledger = self.nodes[to].replica.as_ref().map(vouch_replica::Replica::ledger);
         let is_due = |p: &vouch_consensus::SignedProposal| {
             p.round <= status.round
-                && p.valid_round.is_none()
                 && ledger.is_some_and(|l| l.validators().proposer(p.height, p.round).key.node() == signer)
         };
         if matches!(message, ConsensusMessage::Proposal(p) if !is_due(p)) {
