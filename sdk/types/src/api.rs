@@ -11,7 +11,9 @@
 //! error    Problem, and the catalogue of codes (RFC 9457)
 //! ```
 
+pub mod caller;
 mod chain;
+mod document;
 mod feed;
 mod governance;
 mod hex_bytes;
@@ -22,9 +24,14 @@ mod problem;
 mod problem_catalogue;
 mod transactions;
 
+pub use caller::CallerView;
 pub use chain::{
     BlockDetail, BlockSummary, ChainParams, ContractSummary, ContractView, EvidenceView, FinalBlock, MemberNodeView,
     MemberView, Page, QueryBody, QueryRequest, QueryView, StateView, ValidatorView, ValidatorsView,
+};
+pub use document::{
+    AuditRecordView, CheckView, DamageView, DisclosedField, DocumentReading, ErasureStatementView, HoldingView,
+    PossessionReceiptView, ReadDocumentRequest, STAGE_BYTES_MAX, StageRequest, StagedView, VaultView, VersionRef,
 };
 pub use feed::{Cursor, FeedEnd, FeedItem, ParseCursorError};
 pub use governance::{

@@ -10,9 +10,10 @@ use utoipa::{
 
 use super::{Cursor, HexBytes, Language};
 use crate::{
+    document::{DocumentId, FieldSet},
     hash::{
-        AccountId, BlockHash, ChainId, CodeHash, EventsRoot, Hash32, NodeId, OutputHash, ReceiptsRoot, StateRoot,
-        TransactionsRoot, TxId, ValidatorsHash,
+        AccountId, BlockHash, ChainId, CodeHash, DocumentRoot, EventsRoot, Hash32, NodeId, OutputHash, ReceiptsRoot,
+        StateRoot, TransactionsRoot, TxId, ValidatorsHash,
     },
     keys::{PublicKey, Signature},
     numbers::{Fuel, Height, Power, Round, TimestampMs},
@@ -60,6 +61,9 @@ schemas! {
     OutputHash => text(DIGEST, "Hash of what a transaction returned"),
     StateRoot => text(DIGEST, "Root of the state after a block"),
     ValidatorsHash => text(DIGEST, "A validator set"),
+    DocumentRoot => text(DIGEST, "Root of a document version's commitment"),
+    DocumentId => text("^[0-9a-f]{32}$", "A document"),
+    FieldSet => text("^([0-9a-f]{2})*$", "Slots: slot i is bit i % 8 of byte i / 8, the least significant first"),
     PublicKey => text("^ed25519:[0-9a-f]{64}$", "A public key"),
     Signature => text("^[0-9a-f]{128}$", "A signature"),
     HexBytes => text("^([0-9a-f]{2})*$", "Bytes in hexadecimal"),
