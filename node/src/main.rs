@@ -9,6 +9,7 @@ mod condition;
 mod config;
 mod decisions;
 mod dev;
+mod documents;
 mod home;
 mod metrics;
 mod node;

@@ -28,7 +28,9 @@ use vouch_api::ApiError;
 use vouch_types::{Call, PublicKey, document};
 use vouch_vault::{ActResult, Now, StageError, Vault, VaultError};
 
+pub use chain::LedgerChain;
 pub use report::VaultReport;
+pub use roster::member_of;
 pub use secrets::{MemberKeys, master_key, new_encryption_key};
 pub use start::{Ended, Surroundings, start};
 use thread::Noticed;

@@ -279,7 +279,7 @@ async fn read(world: &World, node: &str, who: &str, key: VersionKey) -> Result<V
         access: Access::Read,
     };
     let shown = world.ask(node, move |vault, now| vault.read(now, &request)).await;
-    let values = |answer: vouch_vault::ReadAnswer| {
+    let values = |answer: vouch_vault::ReadAnswer| -> Vec<String> {
         answer.disclosures.iter().map(|(_, disclosure)| disclosure.parse().unwrap().value.to_string()).collect()
     };
     shown.map(values)
