@@ -126,7 +126,7 @@ async fn serve(config: NodeConfig, global: &GlobalArgs) -> Result<()> {
         metrics,
         abis: Arc::new(Abis::default()),
     };
-    let server = Server::bind(&api_config(&config)?, Arc::new(backend)).await.context("cannot start the API")?;
+    let server = Server::bind(&api_config(&config)?, Arc::new(backend), None).await.context("cannot start the API")?;
     tracing::info!(%chain, %node, api = server.url(), network = %net.local_address(), "node runs");
     let stop = CancellationToken::new();
     let serving = tokio::spawn(server.run(stop.clone()));
