@@ -129,6 +129,11 @@ fn claimed(headers: &HeaderMap) -> Result<Claimed, ApiError> {
         parsed.ok_or_else(|| ApiError::new("caller.missing", format!("{name}: expected {form}")).at(name))
     }
     let nonce: HexBytes = header(headers, NONCE_HEADER, "32 hexadecimal digits")?;
+    let signature: HexBytes = header(headers, SIGNATURE_HEADER, "128 hexadecimal digits")?;
+    let signature = signature.0.try_into().map_err(|_| {
+        let detail = format!("{SIGNATURE_HEADER}: expected 128 hexadecimal digits");
+        ApiError::new("caller.missing", detail).at(SIGNATURE_HEADER)
+    })?;
     let nonce = nonce.0.try_into().map_err(|_| {
         ApiError::new("caller.missing", format!("{NONCE_HEADER}: expected 32 hexadecimal digits")).at(NONCE_HEADER)
     })?;
@@ -136,7 +141,7 @@ fn claimed(headers: &HeaderMap) -> Result<Claimed, ApiError> {
         key: header(headers, KEY_HEADER, "a public key")?,
         time: TimestampMs(header(headers, TIME_HEADER, "milliseconds since 1970")?),
         nonce,
-        signature: header(headers, SIGNATURE_HEADER, "128 hexadecimal digits")?,
+        signature: Signature(signature),
     })
 }
 
