@@ -5,7 +5,7 @@ use std::{path::Path, sync::Arc};
 use anyhow::{Context as _, Result, bail};
 use tokio::sync::{broadcast, mpsc, watch};
 use tokio_util::sync::CancellationToken;
-use vouch_api::{AdminToken, ApiConfig, Limits, RateLimit, Server, Transport};
+use vouch_api::{AdminToken, ApiConfig, Documents, Limits, RateLimit, Server, Transport};
 use vouch_genesis::GenesisDocument;
 use vouch_ledger::{CommittedBlock, Runtime, Storage};
 use vouch_net::{NetConfig, NetHandle, NetLimits};
@@ -18,6 +18,7 @@ use crate::{
     backend::NodeBackend,
     commands::{GlobalArgs, output::Stopped},
     config::NodeConfig,
+    documents::NodeDocuments,
     home::{self, VaultKeys},
     metrics::Metrics,
     runner::{Clock, Outlets, Request, Runner},
@@ -101,7 +102,10 @@ async fn serve(config: NodeConfig, global: &GlobalArgs) -> Result<()> {
         NetConfig { secret, listen: config.network_listen.to_string(), chain, limits: NetLimits::default() };
     let (net, events) = vouch_net::start(net_config).await.context("cannot start the network")?;
     let (backend, mut threads) = start_threads(&config, opened, &net, events)?;
-    let server = Server::bind(&api_config(&config)?, Arc::new(backend)).await.context("cannot start the API")?;
+    let documents = NodeDocuments { vault: threads.vault.clone(), reader: backend.reader.clone(), node };
+    let documents: Arc<dyn Documents> = Arc::new(documents);
+    let server = Server::bind(&api_config(&config)?, Arc::new(backend), Some(documents)).await;
+    let server = server.context("cannot start the API")?;
     tracing::info!(%chain, %node, api = server.url(), network = %net.local_address(), "node runs");
     let stop = CancellationToken::new();
     let serving = tokio::spawn(server.run(stop.clone()));

@@ -14,6 +14,7 @@
 
 mod admin;
 mod backend;
+mod caller;
 mod config;
 mod connections;
 mod documents;

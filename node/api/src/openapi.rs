@@ -5,11 +5,11 @@ use std::sync::OnceLock;
 use axum::body::Bytes;
 use utoipa::{
     Modify, OpenApi,
-    openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
+    openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme},
 };
 use vouch_types::api::FeedEnd;
 
-use crate::routes::{blocks, contracts, events, governance, node, registry, transactions};
+use crate::routes::{blocks, contracts, documents, events, governance, node, registry, transactions};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -40,6 +40,15 @@ use crate::routes::{blocks, contracts, events, governance, node, registry, trans
         governance::accounts,
         governance::certificates,
         governance::packages,
+        documents::account,
+        documents::stage,
+        documents::read,
+        documents::holding,
+        documents::audit_of,
+        documents::erasure,
+        documents::vault,
+        documents::audit,
+        documents::check,
         events::follow,
         node::status,
         node::params,
@@ -61,6 +70,9 @@ impl Modify for AdminScheme {
         let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
         let components = document.components.get_or_insert_default();
         components.add_security_scheme("admin", SecurityScheme::Http(scheme));
+        let description = "Together with vouch-key, vouch-time and vouch-nonce; what is signed is in docs/api.md";
+        let signed = ApiKey::Header(ApiKeyValue::with_description("vouch-signature", description));
+        components.add_security_scheme("account", SecurityScheme::ApiKey(signed));
     }
 }
 

@@ -17,16 +17,19 @@ use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::{
-    AdminToken, ApiConfig, Backend, Limits,
+    AdminToken, ApiConfig, ApiError, Backend, Documents, Limits,
+    caller::Nonces,
     metrics::Metrics,
     middleware,
     rate_limit::RateLimiter,
-    routes::{blocks, contracts, events, fallback, governance, node, registry, transactions},
+    routes::{blocks, contracts, documents, events, fallback, governance, node, registry, transactions},
 };
 
 /// What all handlers share.
 pub struct ApiState {
     pub(crate) backend: Arc<dyn Backend>,
+    documents: Option<Arc<dyn Documents>>,
+    pub(crate) nonces: Nonces,
     pub(crate) limits: Limits,
     pub(crate) admin_token: Option<AdminToken>,
     pub(crate) metrics: Arc<Metrics>,
@@ -49,12 +52,20 @@ impl std::fmt::Debug for ApiState {
 }
 
 impl ApiState {
-    /// Over a backend. Event streams end when `shutdown` is cancelled.
+    /// Over a backend, and over the member's private documents if there are any. Event streams end when `shutdown` is
+    /// cancelled.
     #[must_use]
-    pub fn new(backend: Arc<dyn Backend>, config: &ApiConfig, shutdown: CancellationToken) -> Api {
+    pub fn new(
+        backend: Arc<dyn Backend>,
+        documents: Option<Arc<dyn Documents>>,
+        config: &ApiConfig,
+        shutdown: CancellationToken,
+    ) -> Api {
         let limits = config.limits;
         Arc::new(Self {
             backend,
+            documents,
+            nonces: Nonces::default(),
             limits,
             admin_token: config.admin_token.clone(),
             metrics: Arc::new(Metrics::default()),
@@ -66,6 +77,12 @@ impl ApiState {
             request_prefix: RandomState::new().hash_one(std::process::id()),
             request_count: AtomicU64::new(0),
         })
+    }
+
+    /// The member's private documents.
+    pub(crate) fn documents(&self) -> Result<&dyn Documents, ApiError> {
+        let none = || ApiError::new("vault.not_running", "this node serves no private documents");
+        self.documents.as_deref().ok_or_else(none)
     }
 
     /// A name for one request: told to the caller, written to the log.
@@ -114,6 +131,15 @@ fn v1() -> Router<Api> {
         .route("/proposals", get(governance::proposals))
         .route("/proposals/{id}", get(governance::proposal))
         .route("/proposals/{id}/dry-run", post(governance::dry_run))
+        .route("/account", get(documents::account))
+        .route("/documents/stage", post(documents::stage))
+        .route("/documents/{document}/versions/{version}/read", post(documents::read))
+        .route("/documents/{document}/versions/{version}/holding", get(documents::holding))
+        .route("/documents/{document}/audit", get(documents::audit_of))
+        .route("/documents/{document}/erasure", get(documents::erasure))
+        .route("/vault", get(documents::vault))
+        .route("/vault/audit", get(documents::audit))
+        .route("/vault/check", post(documents::check))
         .route("/events", get(events::follow))
         .route("/status", get(node::status))
         .route("/params", get(node::params))

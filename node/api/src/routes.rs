@@ -2,6 +2,7 @@
 
 pub(crate) mod blocks;
 pub(crate) mod contracts;
+pub(crate) mod documents;
 pub(crate) mod events;
 pub(crate) mod fallback;
 pub(crate) mod governance;

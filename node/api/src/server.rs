@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
 use crate::{
-    ApiConfig, Backend, Limits, Transport,
+    ApiConfig, Backend, Documents, Limits, Transport,
     connections::{Connection, Connections},
     metrics::{Counted, Metrics},
     middleware::RemoteAddress,
@@ -69,11 +69,16 @@ impl std::fmt::Debug for Server {
 }
 
 impl Server {
-    /// Listens; connections wait until [`Server::run`].
+    /// Listens; connections wait until [`Server::run`]. Without `documents` the routes for private documents say that the
+    /// vault does not run.
     ///
     /// # Errors
     /// [`ServeError`].
-    pub async fn bind(config: &ApiConfig, backend: Arc<dyn Backend>) -> Result<Self, ServeError> {
+    pub async fn bind(
+        config: &ApiConfig,
+        backend: Arc<dyn Backend>,
+        documents: Option<Arc<dyn Documents>>,
+    ) -> Result<Self, ServeError> {
         let tls = match &config.transport {
             Transport::Plain => None,
             Transport::Tls { certificate, key } => {
@@ -85,7 +90,7 @@ impl Server {
         let listener = TcpListener::bind(config.listen).await.map_err(fault)?;
         let address = listener.local_addr().map_err(fault)?;
         let shutdown = CancellationToken::new();
-        let api = ApiState::new(backend, config, shutdown.clone());
+        let api = ApiState::new(backend, documents, config, shutdown.clone());
         let metrics = Arc::clone(&api.metrics);
         Ok(Self { listener, address, tls, router: router(api), limits: config.limits, metrics, shutdown })
     }

@@ -34,7 +34,7 @@ pub struct ListQuery {
 /// Talks to one or several nodes of a chain. Cheap to clone; all clones share connections.
 #[derive(Debug, Clone)]
 pub struct Client {
-    transport: Arc<Transport>,
+    pub(crate) transport: Arc<Transport>,
 }
 
 impl Client {
@@ -378,7 +378,7 @@ fn height_text(height: Option<Height>) -> String {
     height.map_or_else(|| "latest".to_owned(), |height| height.to_string())
 }
 
-fn list_path(path: &str, from: &str, list: &ListQuery) -> String {
+pub(crate) fn list_path(path: &str, from: &str, list: &ListQuery) -> String {
     let from = list.from.as_ref().map(|value| format!("{from}={}", escape(value)));
     let limit = list.limit.map(|limit| format!("limit={limit}"));
     let query: Vec<String> = [from, limit].into_iter().flatten().collect();

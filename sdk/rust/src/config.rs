@@ -1,8 +1,8 @@
 //! Which nodes, which authority, how patient.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use vouch_types::ChainId;
+use vouch_types::{AccountId, ChainId, SecretKey};
 
 use crate::{Client, Error};
 
@@ -27,6 +27,30 @@ pub struct ClientConfig {
     pub backoff_max: Duration,
     /// Sent with administrative requests.
     pub admin_token: Option<AdminToken>,
+    /// Signs requests about private documents.
+    pub identity: Option<Identity>,
+}
+
+/// The account that requests about private documents come from; shows nothing secret in `Debug`.
+#[derive(Debug, Clone)]
+pub struct Identity(Arc<SecretKey>);
+
+impl Identity {
+    /// By the account's key.
+    #[must_use]
+    pub fn new(key: SecretKey) -> Self {
+        Self(Arc::new(key))
+    }
+
+    /// The account.
+    #[must_use]
+    pub fn account(&self) -> AccountId {
+        self.0.public().account()
+    }
+
+    pub(crate) fn key(&self) -> &SecretKey {
+        &self.0
+    }
 }
 
 /// A node's admin token; shows nothing in `Debug`.
@@ -71,6 +95,7 @@ impl ClientConfig {
             backoff_min: Duration::from_millis(100),
             backoff_max: Duration::from_secs(2),
             admin_token: None,
+            identity: None,
         }
     }
 

@@ -74,6 +74,27 @@ pub enum Error {
     /// A transaction that cannot be built.
     #[error("{0}")]
     Transaction(#[from] vouch_types::TransactionError),
+    /// A document that is not by its schema.
+    #[error("{0}")]
+    Construction(String),
+    /// A node showed something else than the chain commits to.
+    #[error("{node} shows something else than the chain commits to: {reason}")]
+    NotAsCommitted {
+        /// The node.
+        node: String,
+        /// What differs.
+        reason: String,
+    },
+    /// A transaction is final and failed.
+    #[error("transaction {id} failed: [{code}] {message}")]
+    Failed {
+        /// The transaction.
+        id: vouch_types::TxId,
+        /// The contract's code.
+        code: String,
+        /// What it said.
+        message: String,
+    },
     /// A key file.
     #[error("{0}")]
     Keystore(#[from] KeystoreError),
@@ -97,6 +118,9 @@ impl Error {
             Self::Value(error) => error.code(),
             Self::Abi(error) => error.code(),
             Self::Transaction(error) => error.code(),
+            Self::Construction(_) => "document.construction",
+            Self::NotAsCommitted { .. } => "document.not_as_committed",
+            Self::Failed { code, .. } => code,
             Self::Keystore(error) => error.code(),
             Self::Configuration(_) => "client.configuration",
         }

@@ -10,6 +10,8 @@
 
 mod client;
 mod config;
+mod document_calls;
+mod documents;
 mod error;
 mod events;
 mod governance;
@@ -20,7 +22,9 @@ mod transaction;
 mod transport;
 
 pub use client::{Client, ListQuery};
-pub use config::{AdminToken, ClientConfig};
+pub use config::{AdminToken, ClientConfig, Identity};
+pub use document_calls::NewGrant;
+pub use documents::{DocumentDraft, DocumentFields, SubmittedDocument};
 pub use error::Error;
 pub use events::EventsRequest;
 pub use governance::ProposalDraft;

@@ -7,7 +7,13 @@ use std::{
 
 use reqwest::{Method, RequestBuilder, Response, StatusCode, header};
 use serde::de::DeserializeOwned;
-use vouch_types::{ChainId, api::Problem};
+use vouch_types::{
+    ChainId, TimestampMs,
+    api::{
+        HexBytes, Problem,
+        caller::{KEY_HEADER, NONCE_HEADER, SIGNATURE_HEADER, SignedRequest, TIME_HEADER},
+    },
+};
 
 use crate::{ClientConfig, Error, random::random};
 
@@ -38,6 +44,8 @@ pub(crate) struct Call {
     /// Whether sending it twice does no more than sending it once.
     pub(crate) is_idempotent: bool,
     pub(crate) is_admin: bool,
+    /// Whether the configured account signs it.
+    pub(crate) is_signed: bool,
 }
 
 impl Call {
@@ -50,6 +58,7 @@ impl Call {
             wait: Duration::ZERO,
             is_idempotent: true,
             is_admin: false,
+            is_signed: false,
         }
     }
 
@@ -140,7 +149,7 @@ impl Transport {
     }
 
     async fn send_once(&self, call: &Call, node: &str) -> Result<Response, Error> {
-        let request = self.request(call, node).timeout(self.config.attempt_timeout + call.wait);
+        let request = self.request(call, node)?.timeout(self.config.attempt_timeout + call.wait);
         let response = request.send().await.map_err(|error| of_reqwest(&error, node))?;
         self.check_chain(&response, node)?;
         check(response, node).await
@@ -157,24 +166,49 @@ impl Transport {
         }
     }
 
-    fn request(&self, call: &Call, node: &str) -> RequestBuilder {
+    fn request(&self, call: &Call, node: &str) -> Result<RequestBuilder, Error> {
         let request = self.http.request(call.method.clone(), format!("{node}{}", call.path));
         let mut request = request.header(header::ACCEPT, call.accept);
         if let (true, Some(token)) = (call.is_admin, &self.config.admin_token) {
             request = request.bearer_auth(token.text());
         }
-        match &call.body {
-            Body::None => request,
-            Body::Json(value) => request.json(value),
-            Body::Octets(bytes) => request.header(header::CONTENT_TYPE, "application/octet-stream").body(bytes.clone()),
+        let (media_type, body) = match &call.body {
+            Body::None => (None, bytes::Bytes::new()),
+            Body::Json(value) => (Some("application/json"), value.to_string().into()),
+            Body::Octets(bytes) => (Some("application/octet-stream"), bytes.clone()),
+        };
+        if call.is_signed {
+            request = self.signed(request, call, &body)?;
         }
+        Ok(match media_type {
+            None => request,
+            Some(media_type) => request.header(header::CONTENT_TYPE, media_type).body(body),
+        })
+    }
+
+    /// Each attempt is signed anew: a node hears a nonce once.
+    fn signed(&self, request: RequestBuilder, call: &Call, body: &[u8]) -> Result<RequestBuilder, Error> {
+        let missing =
+            |what: &str| Error::Configuration(format!("to ask about private documents the configuration needs {what}"));
+        let identity = self.config.identity.as_ref().ok_or_else(|| missing("an identity: the key of an account"))?;
+        let chain = self.config.chain.ok_or_else(|| missing("the chain's id"))?;
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        let time = TimestampMs(u64::try_from(since.as_millis()).unwrap_or(u64::MAX));
+        let nonce = random::<16>()?;
+        let said = SignedRequest { chain, method: call.method.as_str(), target: &call.path, time, nonce, body };
+        let signature = identity.key().sign(said.digest().as_bytes());
+        Ok(request
+            .header(KEY_HEADER, identity.key().public().to_string())
+            .header(TIME_HEADER, time.0.to_string())
+            .header(NONCE_HEADER, HexBytes(nonce.to_vec()).to_string())
+            .header(SIGNATURE_HEADER, HexBytes(signature.0.to_vec()).to_string()))
     }
 
     /// Opens a stream at the preferred node: no bound on its length, one attempt.
     pub(crate) async fn open(&self, call: &Call) -> Result<(Response, String), Error> {
         let at = self.preferred.load(Ordering::Relaxed) % self.config.nodes.len();
         let node = self.config.nodes.get(at).cloned().unwrap_or_default();
-        let sent = tokio::time::timeout(self.config.attempt_timeout, self.request(call, &node).send()).await;
+        let sent = tokio::time::timeout(self.config.attempt_timeout, self.request(call, &node)?.send()).await;
         let opened = match sent {
             Err(_) => Err(Error::Timeout(format!("{node} did not answer in time"))),
             Ok(Err(error)) => Err(of_reqwest(&error, &node)),

@@ -65,7 +65,7 @@ async fn a_body_without_announced_length_is_cut_off() {
 
 async fn serve(limits: Limits) -> (std::net::SocketAddr, CancellationToken, tokio::task::JoinHandle<()>) {
     let backend: Arc<dyn Backend> = Plain::new();
-    let server = Server::bind(&config(limits), backend).await.expect("binds");
+    let server = Server::bind(&config(limits), backend, None).await.expect("binds");
     let (address, stop) = (server.local_address(), CancellationToken::new());
     (address, stop.clone(), tokio::spawn(server.run(stop)))
 }

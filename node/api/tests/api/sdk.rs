@@ -22,7 +22,7 @@ struct Running {
 impl Running {
     async fn start(chain: &Arc<Plain>) -> Self {
         let backend: Arc<dyn Backend> = Arc::<Plain>::clone(chain);
-        let server = Server::bind(&config(unlimited()), backend).await.expect("binds");
+        let server = Server::bind(&config(unlimited()), backend, None).await.expect("binds");
         let (url, stop) = (server.url(), CancellationToken::new());
         Self { url, stop: stop.clone(), task: tokio::spawn(server.run(stop)) }
     }

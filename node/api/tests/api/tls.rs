@@ -42,7 +42,7 @@ fn tls_config(dir: &Path) -> ApiConfig {
 
 async fn bind(dir: &Path) -> Result<Server, ServeError> {
     let backend: Arc<dyn Backend> = Plain::new();
-    Server::bind(&tls_config(dir), backend).await
+    Server::bind(&tls_config(dir), backend, None).await
 }
 
 async fn status_code(url: &str, ca: Option<&str>) -> String {

@@ -1,0 +1,259 @@
+//! Private documents of the node's member. Every request is signed by one of its accounts.
+
+use axum::{
+    Json,
+    extract::{Request, State},
+    http::HeaderMap,
+};
+use serde::Deserialize;
+use vouch_types::{
+    DocumentRoot,
+    api::{
+        AuditRecordView, CallerView, CheckView, DocumentReading, ErasureStatementView, HexBytes, HoldingView, Page,
+        Problem, ReadDocumentRequest, STAGE_BYTES_MAX, StageRequest, StagedView, VaultView,
+    },
+    document::DocumentId,
+};
+
+use crate::{
+    Api, ApiError,
+    caller::{DOCUMENT_ROLES, authenticate},
+    extract::{MediaType, Paging, Path, Query, from_json},
+};
+
+/// Most bytes of a wish to read.
+const READ_BYTES_MAX: usize = 4 << 10;
+/// Most bytes of a request that has no body to speak of.
+const NO_BODY: usize = 1 << 10;
+
+/// Who the caller is
+///
+/// Shows that a key, its account and its signature are good here.
+#[utoipa::path(
+    get, path = "/api/v1/account", tag = "documents",
+    security(("account" = [])),
+    responses(
+        (status = 200, description = "The account that signed the request", body = CallerView),
+        (status = "default", description = "Refused", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn account(State(api): State<Api>, request: Request) -> Result<Json<CallerView>, ApiError> {
+    let (caller, _) = authenticate(&api, request, DOCUMENT_ROLES, NO_BODY).await?;
+    Ok(Json(caller.view()))
+}
+
+/// Parameters of [`stage`].
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct StageQuery {
+    root: DocumentRoot,
+}
+
+/// Stage a document
+///
+/// The body is document id, version and a delivery sealed to the member's own encryption key, in the chain's layout. The
+/// node checks the construction and keeps it; only then does it let the submission pass. Staging the same again is safe.
+#[utoipa::path(
+    post, path = "/api/v1/documents/stage", tag = "documents",
+    params(("root" = DocumentRoot, Query, description = "Root of the commitment")),
+    request_body(content((String = "application/octet-stream"))),
+    security(("account" = [])),
+    responses(
+        (status = 200, description = "Checked and kept", body = StagedView),
+        (status = "default", description = "Refused", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn stage(
+    State(api): State<Api>,
+    Query(query): Query<StageQuery>,
+    request: Request,
+) -> Result<Json<StagedView>, ApiError> {
+    if MediaType::required(request.headers())? != MediaType::Octets {
+        let detail = "send application/octet-stream";
+        return Err(ApiError::new("request.unsupported_media_type", detail).at("Content-Type"));
+    }
+    let (_, body) = authenticate(&api, request, &["submitter"], STAGE_BYTES_MAX).await?;
+    if body.is_empty() {
+        return Err(ApiError::new("request.empty", "the document has no bytes").at("body"));
+    }
+    let request = StageRequest { root: query.root, delivery: HexBytes(body.to_vec()) };
+    Ok(Json(api.documents()?.stage(request).await?))
+}
+
+/// Read fields of a version
+///
+/// The contract decides; both a reading and a refusal stand in the node's read audit before anything is shown.
+#[utoipa::path(
+    post, path = "/api/v1/documents/{document}/versions/{version}/read", tag = "documents",
+    params(
+        ("document" = DocumentId, Path, description = "The document"),
+        ("version" = u32, Path, description = "Its version"),
+    ),
+    request_body = ReadDocumentRequest,
+    security(("account" = [])),
+    responses(
+        (status = 200, description = "The fields with what proves them under the root on the chain", body = DocumentReading),
+        (status = "default", description = "Refused", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn read(
+    State(api): State<Api>,
+    Path((document, version)): Path<(DocumentId, u32)>,
+    request: Request,
+) -> Result<Json<DocumentReading>, ApiError> {
+    json_only(request.headers())?;
+    let (caller, body) = authenticate(&api, request, DOCUMENT_ROLES, READ_BYTES_MAX).await?;
+    let wish: ReadDocumentRequest = from_json(&body)?;
+    if wish.fields.as_ref().is_some_and(|fields| !fields.is_valid() || fields.is_empty()) {
+        return Err(ApiError::new("request.malformed", "expected a set of slots, at least one").at("fields"));
+    }
+    Ok(Json(api.documents()?.read(caller.id(), document, version, wish).await?))
+}
+
+fn json_only(headers: &HeaderMap) -> Result<(), ApiError> {
+    match MediaType::required(headers)? {
+        MediaType::Json => Ok(()),
+        MediaType::Octets => {
+            Err(ApiError::new("request.unsupported_media_type", "send application/json").at("Content-Type"))
+        }
+    }
+}
+
+/// What is here of a version, and whose receipts
+#[utoipa::path(
+    get, path = "/api/v1/documents/{document}/versions/{version}/holding", tag = "documents",
+    params(
+        ("document" = DocumentId, Path, description = "The document"),
+        ("version" = u32, Path, description = "Its version"),
+    ),
+    security(("account" = [])),
+    responses(
+        (status = 200, description = "Fields here, and receipts of other holders", body = HoldingView),
+        (status = "default", description = "Refused", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn holding(
+    State(api): State<Api>,
+    Path((document, version)): Path<(DocumentId, u32)>,
+    request: Request,
+) -> Result<Json<HoldingView>, ApiError> {
+    authenticate(&api, request, DOCUMENT_ROLES, NO_BODY).await?;
+    Ok(Json(api.documents()?.holding(document, version).await?))
+}
+
+/// Who has read a document here
+///
+/// Ascending by number; continue with `after`. The contract decides who may see it.
+#[utoipa::path(
+    get, path = "/api/v1/documents/{document}/audit", tag = "documents",
+    params(
+        ("document" = DocumentId, Path, description = "The document"),
+        ("after" = Option<u64>, Query, description = "Only records with a higher number"),
+        ("limit" = Option<u32>, Query, description = "At most so many", minimum = 1, maximum = 1000),
+    ),
+    security(("account" = [])),
+    responses(
+        (status = 200, description = "Records of the read audit", body = Page<AuditRecordView>),
+        (status = "default", description = "Refused", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn audit_of(
+    State(api): State<Api>,
+    Path(document): Path<DocumentId>,
+    Query(paging): Query<Paging>,
+    request: Request,
+) -> Result<Json<Page<AuditRecordView>>, ApiError> {
+    let (caller, _) = authenticate(&api, request, DOCUMENT_ROLES, NO_BODY).await?;
+    api.documents()?.may_audit(caller.id(), document).await?;
+    audit_page(&api, Some(document), &paging).await
+}
+
+/// The whole read audit of this node
+///
+/// For auditors of its member; each record names the one before, and the head is anchored on the chain.
+#[utoipa::path(
+    get, path = "/api/v1/vault/audit", tag = "documents",
+    params(
+        ("after" = Option<u64>, Query, description = "Only records with a higher number"),
+        ("limit" = Option<u32>, Query, description = "At most so many", minimum = 1, maximum = 1000),
+    ),
+    security(("account" = [])),
+    responses(
+        (status = 200, description = "Records of the read audit", body = Page<AuditRecordView>),
+        (status = "default", description = "Refused", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn audit(
+    State(api): State<Api>,
+    Query(paging): Query<Paging>,
+    request: Request,
+) -> Result<Json<Page<AuditRecordView>>, ApiError> {
+    authenticate(&api, request, &["auditor"], NO_BODY).await?;
+    audit_page(&api, None, &paging).await
+}
+
+async fn audit_page(
+    api: &Api,
+    document: Option<DocumentId>,
+    paging: &Paging,
+) -> Result<Json<Page<AuditRecordView>>, ApiError> {
+    Paging::refuse("before", paging.before.as_ref())?;
+    let limit = paging.limit()?;
+    let after = Paging::parsed("after", paging.after.as_ref(), "the number of a record")?.unwrap_or(0);
+    let items = api.documents()?.audit(document, after, limit).await?;
+    let is_full = u32::try_from(items.len()).is_ok_and(|count| count >= limit);
+    let next = items.last().filter(|_| is_full).map(|record| record.number.to_string());
+    Ok(Json(Page { items, next }))
+}
+
+/// This node's word that it destroyed a document
+#[utoipa::path(
+    get, path = "/api/v1/documents/{document}/erasure", tag = "documents",
+    params(("document" = DocumentId, Path, description = "The document")),
+    security(("account" = [])),
+    responses(
+        (status = 200, description = "The statement whose hash stands on the chain", body = ErasureStatementView),
+        (status = "default", description = "Refused", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn erasure(
+    State(api): State<Api>,
+    Path(document): Path<DocumentId>,
+    request: Request,
+) -> Result<Json<ErasureStatementView>, ApiError> {
+    authenticate(&api, request, DOCUMENT_ROLES, NO_BODY).await?;
+    let statement = api.documents()?.erasure_statement(document).await?;
+    statement.map(Json).ok_or_else(|| {
+        ApiError::new("document.no_statement", format!("this node has not destroyed {document}")).at("document")
+    })
+}
+
+/// How the vault is
+#[utoipa::path(
+    get, path = "/api/v1/vault", tag = "documents",
+    security(("account" = [])),
+    responses(
+        (status = 200, description = "The vault's state", body = VaultView),
+        (status = "default", description = "Refused", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn vault(State(api): State<Api>, request: Request) -> Result<Json<VaultView>, ApiError> {
+    authenticate(&api, request, DOCUMENT_ROLES, NO_BODY).await?;
+    Ok(Json(api.documents()?.vault().await?))
+}
+
+/// Check everything at rest now
+///
+/// Reads all copies and files; what is altered is named, dropped and fetched anew.
+#[utoipa::path(
+    post, path = "/api/v1/vault/check", tag = "documents",
+    security(("account" = [])),
+    responses(
+        (status = 200, description = "What was damaged", body = CheckView),
+        (status = "default", description = "Refused", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn check(State(api): State<Api>, request: Request) -> Result<Json<CheckView>, ApiError> {
+    authenticate(&api, request, &["operator", "auditor"], NO_BODY).await?;
+    Ok(Json(api.documents()?.check().await?))
+}
