@@ -4,6 +4,7 @@ mod demo;
 mod load;
 mod net;
 mod plan;
+mod private;
 mod schemas;
 
 use std::process::ExitCode;

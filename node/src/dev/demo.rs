@@ -1,5 +1,5 @@
 //! `vouch dev demo`: four members on this machine, a few documents registered by two of them, a proof checked offline,
-//! and the regulator's view. Keeps running until stopped; started again, it continues.
+//! the regulator's view, and a private document that reaches those entitled and nobody else. Keeps running until stopped; started again, it continues.
 
 use std::{
     io::Write as _,
@@ -22,10 +22,11 @@ use vouch_types::{
 use super::{
     net::{self, Network},
     plan::{Plan, Wish},
+    private,
 };
 
 /// How long a transaction of the demo may take.
-const FINAL_TIMEOUT: Duration = Duration::from_secs(20);
+pub const FINAL_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Options of `vouch dev demo`.
 #[derive(Debug, clap::Args)]
@@ -81,7 +82,7 @@ pub async fn run(args: &Args) -> Result<ExitCode> {
         members: 4,
         accounts: 16,
         port: args.port,
-        contracts: vec![contract("meter")?, contract("notary")?],
+        contracts: vec![contract("documents")?, contract("meter")?, contract("notary")?, contract("relations")?],
         params: ChainParams::default(),
         plain_http: false,
     };
@@ -94,7 +95,11 @@ pub async fn run(args: &Args) -> Result<ExitCode> {
     result.map(|()| ExitCode::SUCCESS)
 }
 
-fn say(text: &str) -> Result<()> {
+/// Says something at once.
+///
+/// # Errors
+/// When nobody listens any more.
+pub fn say(text: &str) -> Result<()> {
     let mut out = std::io::stdout().lock();
     writeln!(out, "{text}")?;
     Ok(out.flush()?)
@@ -110,6 +115,7 @@ async fn show(network: &mut Network, args: &Args, begun: Instant) -> Result<()> 
     let first = register_documents(&args.dir, &plan).await?;
     check_proof(&args.dir, &plan, &first).await?;
     regulators_view(&args.dir, &plan).await?;
+    private::show(&args.dir, &plan).await?;
     say(&look_further(&args.dir))?;
     if args.once {
         return Ok(());
@@ -124,7 +130,11 @@ fn member_client(dir: &Path, plan: &Plan, member: &str) -> Result<Client> {
     net::client_of_chain(dir, node, plan.chain)
 }
 
-fn member_key(dir: &Path, plan: &Plan, member: &str) -> Result<SecretKey> {
+/// The key of a member's first account.
+///
+/// # Errors
+/// When there is none.
+pub fn member_key(dir: &Path, plan: &Plan, member: &str) -> Result<SecretKey> {
     let begins = format!("{member}.");
     let path = plan
         .accounts

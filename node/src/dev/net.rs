@@ -279,7 +279,11 @@ pub fn client_of_chain(folder: &Path, node: &PlannedNode, chain: ChainId) -> Res
     Ok(config.build()?)
 }
 
-fn client_config(folder: &Path, node: &PlannedNode) -> Result<ClientConfig> {
+/// How a client of one node is set up, trusting that node's own authority.
+///
+/// # Errors
+/// When the node's home cannot be read.
+pub fn client_config(folder: &Path, node: &PlannedNode) -> Result<ClientConfig> {
     let mut config = ClientConfig::new(node.api.clone());
     if node.api.starts_with("https") {
         let path = folder.join(&node.home).join("ca.pem");
