@@ -6,30 +6,28 @@ use async_trait::async_trait;
 use tokio::sync::{mpsc, oneshot, watch};
 use vouch_api::{ApiError, Backend};
 use vouch_consensus::{Evidence, Step};
-use vouch_ledger::{
-    LedgerError, Published, Reader, Table, executor::check_rules, kernel, keys::SYSTEM, mempool::MempoolError,
-    reader::Wanted,
-};
+use vouch_ledger::{LedgerError, Published, Reader, Table, kernel, keys::SYSTEM, reader::Wanted};
 use vouch_net::NetHandle;
-use vouch_replica::{Refusal, ReplicaStatus};
+use vouch_replica::ReplicaStatus;
 use vouch_types::{
-    AccountId, Call, ChainId, ContractName, Hash32, Height, NodeId, Round, TransactionError, TxId, ValidatorSet,
+    AccountId, Call, ChainId, ContractName, Hash32, Height, NodeId, Round, TxId, ValidatorSet,
     api::{
         AccountView, BackupView, BlockSummary, CertificateView, ChainParams, Claim, Condition, ConditionState,
         ContractSummary, ContractView, Cursor, DryRunView, EvidenceView, FinalBlock, HexBytes, MemberView, NodeStatus,
-        PackageView, PeerView, ProposalSummary, ProposalView, QueryRequest, QueryView, Role, StateView, SubmitStatus,
-        Submitted, TransactionStatus, ValidatorView, ValidatorsView,
+        PackageView, PeerView, ProposalSummary, ProposalView, QueryRequest, QueryView, Role, StateView, Submitted,
+        TransactionStatus, ValidatorView, ValidatorsView,
     },
     encode,
 };
 
 use crate::{
-    admission::Job,
     backup,
     condition::{self, Facts},
     decisions,
     metrics::Metrics,
     runner::{Clock, Request, wall},
+    submit::{Submitter, gone},
+    vault::{VaultHandle, VaultReport},
     views::{self, Abis, count},
 };
 
@@ -42,8 +40,12 @@ pub struct NodeBackend {
     pub reader: Reader,
     /// The replica's thread.
     pub requests: mpsc::Sender<Request>,
-    /// The thread that checks signatures.
-    pub admission: mpsc::Sender<Job>,
+    /// The way of transactions into this node.
+    pub submitter: Submitter,
+    /// Private documents.
+    pub vault: VaultHandle,
+    /// Where their files lie.
+    pub vault_files: std::path::PathBuf,
     /// The network.
     pub net: NetHandle,
     /// Height of the last final block.
@@ -78,15 +80,6 @@ fn items(limit: u32) -> usize {
     usize::try_from(limit).unwrap_or(usize::MAX)
 }
 
-fn gone() -> ApiError {
-    ApiError::new("node.failed", "the node's replica has stopped")
-}
-
-fn refused(refusal: &Refusal) -> ApiError {
-    let error = ApiError::new(refusal.code(), refusal.to_string());
-    if matches!(refusal, Refusal::Mempool(_) | Refusal::Joining) { error.retry_after(1) } else { error }
-}
-
 impl NodeBackend {
     /// Runs a read off the executor's threads.
     async fn read<T: Send + 'static>(
@@ -109,19 +102,6 @@ impl NodeBackend {
         tokio::time::timeout(STATUS_TIMEOUT, ask).await.ok().flatten()
     }
 
-    /// What the registry already rules out, so that a caller hears of it now and not from a receipt.
-    fn foresee(&self, at: &Published, tx: &vouch_types::VerifiedTransaction) -> Result<(), ApiError> {
-        let next = at.head.height.next().unwrap_or(at.head.height);
-        check_rules(&at.registry, tx, next)?;
-        for (index, call) in tx.body().calls.iter().enumerate() {
-            if call.contract.as_str() != SYSTEM && !at.registry.contracts.contains_key(&call.contract) {
-                let detail = format!("there is no contract {}", call.contract);
-                return Err(ApiError::new("contract.unknown", detail).at(format!("calls[{index}].contract")));
-            }
-        }
-        Ok(())
-    }
-
     fn contract_view(at: &Published, name: &ContractName) -> Option<ContractSummary> {
         at.registry.contracts.get(name).map(decisions::contract_summary)
     }
@@ -141,7 +121,7 @@ impl NodeBackend {
             .collect()
     }
 
-    fn condition(&self, at: &Published, replica: Option<&ReplicaStatus>) -> Condition {
+    fn condition(&self, at: &Published, replica: Option<&ReplicaStatus>, vault: Option<&VaultReport>) -> Condition {
         if let Some(why) = self.failure.borrow().as_ref() {
             let mend_en = "See the node's log, mend the cause and start the node again.";
             return Condition {
@@ -158,7 +138,8 @@ impl NodeBackend {
         let now_ms = self.clock.now().steady_ms;
         match replica {
             Some(replica) => {
-                condition::judge(Facts { replica, registry: &at.registry, node: self.node, now_ms, uptime_ms: now_ms })
+                let (registry, node) = (&at.registry, self.node);
+                condition::judge(Facts { replica, vault, registry, node, now_ms, uptime_ms: now_ms })
             }
             None => Condition {
                 state: ConditionState::Stalled,
@@ -224,47 +205,7 @@ impl Backend for NodeBackend {
     }
 
     async fn submit(&self, transactions: Vec<Vec<u8>>) -> Vec<Result<Submitted, ApiError>> {
-        let total = transactions.len();
-        let failed = |error: ApiError| vec![Err(error); total];
-        let (reply, checked) = oneshot::channel();
-        if self.admission.send(Job::Submitted { raw: transactions, reply }).await.is_err() {
-            return failed(gone());
-        }
-        let Ok(checked) = checked.await else { return failed(gone()) };
-        let at = self.reader.published();
-        let mut results: Vec<Option<Result<Submitted, ApiError>>> = Vec::with_capacity(total);
-        let (mut good, mut places) = (Vec::new(), Vec::new());
-        for verdict in checked {
-            let verdict = verdict.map_err(ApiError::from);
-            match verdict.and_then(|pooled| self.foresee(&at, &pooled.tx).map(|()| pooled)) {
-                Ok(pooled) => {
-                    places.push((results.len(), pooled.tx.id()));
-                    good.push(pooled);
-                    results.push(None);
-                }
-                Err(error) => results.push(Some(Err(error))),
-            }
-        }
-        if !good.is_empty() {
-            let (reply, verdicts) = oneshot::channel();
-            if self.requests.send(Request::Admit { transactions: good, reply }).await.is_err() {
-                return failed(gone());
-            }
-            let Ok(verdicts) = verdicts.await else { return failed(gone()) };
-            for ((place, id), verdict) in places.into_iter().zip(verdicts) {
-                let result = match verdict {
-                    Ok(()) => Ok(Submitted { id, status: SubmitStatus::Accepted }),
-                    Err(
-                        Refusal::Mempool(MempoolError::Known) | Refusal::Transaction(TransactionError::Replayed { .. }),
-                    ) => Ok(Submitted { id, status: SubmitStatus::Known }),
-                    Err(refusal) => Err(refused(&refusal)),
-                };
-                if let Some(slot) = results.get_mut(place) {
-                    *slot = Some(result);
-                }
-            }
-        }
-        results.into_iter().map(|r| r.unwrap_or_else(|| Err(gone()))).collect()
+        self.submitter.submit(transactions).await
     }
 
     async fn transaction(&self, id: TxId) -> Result<TransactionStatus, ApiError> {
@@ -538,7 +479,7 @@ impl Backend for NodeBackend {
     }
 
     async fn status(&self) -> NodeStatus {
-        let replica = self.replica_status().await;
+        let (replica, vault) = tokio::join!(self.replica_status(), self.vault.report());
         let at = self.reader.published();
         let own = at.registry.nodes.get(&self.node);
         let peers = self.peers(&at);
@@ -572,7 +513,7 @@ impl Backend for NodeBackend {
             mempool_bytes: waiting(|r| r.mempool_bytes) as u64,
             syncing: replica.as_ref().is_some_and(|r| r.best_peer_height.0 > r.height.0.saturating_add(3)),
             uptime_ms: self.clock.now().steady_ms,
-            condition: self.condition(&at, replica.as_ref()),
+            condition: self.condition(&at, replica.as_ref(), vault.as_ref()),
         }
     }
 
@@ -592,14 +533,16 @@ impl Backend for NodeBackend {
     }
 
     async fn metrics(&self) -> String {
-        let replica = self.replica_status().await;
-        self.metrics.render(&self.reader.published(), replica.as_ref(), &self.net, &self.store)
+        let (replica, vault) = tokio::join!(self.replica_status(), self.vault.report());
+        self.metrics.render(&self.reader.published(), replica.as_ref(), vault.as_ref(), &self.net, &self.store)
     }
 
     async fn backup(&self, path: std::path::PathBuf) -> Result<BackupView, ApiError> {
         let (store, reader) = (Arc::clone(&self.store), self.reader.clone());
-        let (genesis, chain) = (self.genesis.clone(), self.reader.chain());
-        let made = tokio::task::spawn_blocking(move || backup::make(&store, &reader, &genesis, chain, &path)).await;
+        let (genesis, files, chain) = (self.genesis.clone(), self.vault_files.clone(), self.reader.chain());
+        let work =
+            move || backup::make(&store, &reader, backup::Beside { genesis: &genesis, files: &files }, chain, &path);
+        let made = tokio::task::spawn_blocking(work).await;
         made.unwrap_or_else(|_| Err(ApiError::new("internal", "the backup did not end")))
     }
 }

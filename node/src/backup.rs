@@ -20,6 +20,8 @@ use crate::votes;
 const MANIFEST: &str = "backup.json";
 /// The database within a backup.
 const DATA: &str = "data";
+/// The sealed files of private documents within a backup. The keys that open them are in no backup.
+const FILES: &str = "vault-files";
 /// Version of the manifest.
 const VERSION: u8 = 1;
 
@@ -39,6 +41,15 @@ pub struct Manifest {
     pub state_root: StateRoot,
 }
 
+/// What belongs to a backup and lies beside the database.
+#[derive(Debug, Clone, Copy)]
+pub struct Beside<'a> {
+    /// The genesis document.
+    pub genesis: &'a Path,
+    /// The folder of sealed files of private documents.
+    pub files: &'a Path,
+}
+
 /// Makes a backup at `to` while the node runs, and checks it.
 ///
 /// # Errors
@@ -46,7 +57,7 @@ pub struct Manifest {
 pub fn make(
     store: &RocksStore,
     reader: &Reader,
-    genesis: &Path,
+    beside: Beside<'_>,
     chain: ChainId,
     to: &Path,
 ) -> Result<BackupView, ApiError> {
@@ -57,17 +68,20 @@ pub fn make(
         return Err(ApiError::new("backup.path_exists", format!("{} exists", to.display())).at("path"));
     }
     drop(reader.published());
-    write(store, genesis, chain, to).map_err(|error| {
+    write(store, beside, chain, to).map_err(|error| {
         // What was made so far is no backup; a folder that cannot be removed has no manifest and is none either.
         drop(fs::remove_dir_all(to));
         ApiError::new("backup.failed", format!("{error:#}"))
     })
 }
 
-fn write(store: &RocksStore, genesis: &Path, chain: ChainId, to: &Path) -> Result<BackupView> {
+fn write(store: &RocksStore, beside: Beside<'_>, chain: ChainId, to: &Path) -> Result<BackupView> {
     crate::home::private_folder(to)?;
     store.checkpoint(to.join(DATA)).context("copying the database")?;
-    fs::copy(genesis, to.join("genesis.json")).context("copying the genesis document")?;
+    fs::copy(beside.genesis, to.join("genesis.json")).context("copying the genesis document")?;
+    // After the database: what its rows call whole is whole by now. What changes while it is copied is found when the
+    // restored node checks what lies at rest.
+    copy_files(beside.files, &to.join(FILES)).context("copying the files of private documents")?;
     let manifest = check_data(to, chain)?;
     let text = serde_json::to_string_pretty(&manifest).context("manifest")?;
     fs::write(to.join(MANIFEST), text).context("manifest")?;
@@ -130,14 +144,18 @@ pub fn verify(folder: &Path) -> Result<Manifest> {
 /// this way must not run while another one with the same keys does. The record of votes is marked as not to be trusted
 /// before anything else, so that the node abstains until it cannot contradict what it signed after the backup was made.
 ///
+/// Files of private documents that the home lacks are put into `files`. The keys that open them are the home's own, so what was
+/// erased after the backup was made stays erased.
+///
 /// # Errors
-/// A text that says what stands in the way; then nothing was changed.
-pub fn restore(folder: &Path, data: &Path, home: &Path) -> Result<Manifest> {
+/// A text that says what stands in the way; then no database was put in place.
+pub fn restore(folder: &Path, data: &Path, files: &Path, home: &Path) -> Result<Manifest> {
     if data.exists() {
         bail!("{} exists; move it away first, it may be newer than the backup", data.display());
     }
     let manifest = verify(folder)?;
     votes::distrust(home)?;
+    copy_files(&folder.join(FILES), files).context("restoring the files of private documents")?;
     let parent = data.parent().context("the database has no parent folder")?;
     let staging: PathBuf = parent.join(format!(".restore-{}", std::process::id()));
     let result = copy_folder(&folder.join(DATA), &staging)
@@ -163,6 +181,35 @@ fn copy_folder(from: &Path, to: &Path) -> Result<()> {
     fs::File::open(to)?.sync_all().context("syncing the copy")
 }
 
+/// Copies files in folders, two levels deep, that are not there yet: a file is named by the hash of its content. A folder that
+/// does not exist has none; a file that goes meanwhile was erased.
+fn copy_files(from: &Path, to: &Path) -> Result<()> {
+    crate::home::private_folder(to)?;
+    let Ok(folders) = fs::read_dir(from) else { return Ok(()) };
+    for folder in folders {
+        let folder = folder?;
+        if !folder.file_type()?.is_dir() {
+            continue;
+        }
+        let target = to.join(folder.file_name());
+        crate::home::private_folder(&target)?;
+        for file in fs::read_dir(folder.path())? {
+            let file = file?;
+            let copy = target.join(file.file_name());
+            if copy.exists() {
+                continue;
+            }
+            match fs::copy(file.path(), &copy) {
+                Ok(_) => fs::File::open(&copy)?.sync_all()?,
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error).with_context(|| format!("copying {}", file.path().display())),
+            }
+        }
+        fs::File::open(&target)?.sync_all()?;
+    }
+    Ok(fs::File::open(to)?.sync_all()?)
+}
+
 fn folder_bytes(folder: &Path) -> Result<u64> {
     let mut bytes = 0;
     for entry in fs::read_dir(folder)? {
@@ -171,4 +218,25 @@ fn folder_bytes(folder: &Path) -> Result<u64> {
         bytes += if kind.is_dir() { folder_bytes(&entry.path())? } else { kind.len() };
     }
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_copied_once_and_what_is_there_stays() {
+        let scratch = tempfile::tempdir().unwrap();
+        let (from, to) = (scratch.path().join("from"), scratch.path().join("to"));
+        copy_files(&from, &to).unwrap();
+        assert_eq!(fs::read_dir(&to).unwrap().count(), 0, "a node without files has none to copy");
+        fs::create_dir_all(from.join("ab")).unwrap();
+        fs::write(from.join("ab/abcd.data"), "sealed").unwrap();
+        fs::write(from.join("ab/abcd.tree"), "hashes").unwrap();
+        fs::create_dir_all(to.join("ab")).unwrap();
+        fs::write(to.join("ab/abcd.tree"), "of its own").unwrap();
+        copy_files(&from, &to).unwrap();
+        assert_eq!(fs::read_to_string(to.join("ab/abcd.data")).unwrap(), "sealed");
+        assert_eq!(fs::read_to_string(to.join("ab/abcd.tree")).unwrap(), "of its own");
+    }
 }

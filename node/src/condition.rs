@@ -8,6 +8,8 @@ use vouch_types::{
     api::{Condition, ConditionState},
 };
 
+use crate::vault::VaultReport;
+
 /// A height that is being decided for longer than this is stalled, in milliseconds.
 pub const STALL_AFTER_MS: u64 = 5_000;
 /// How long after its start a node may be without peers before it complains, in milliseconds.
@@ -18,6 +20,8 @@ const START_MS: u64 = 5_000;
 pub struct Facts<'a> {
     /// The replica.
     pub replica: &'a ReplicaStatus,
+    /// The vault, if it runs.
+    pub vault: Option<&'a VaultReport>,
     /// The registry.
     pub registry: &'a Registry,
     /// This node.
@@ -60,7 +64,10 @@ pub fn judge(facts: Facts<'_>) -> Condition {
     match (&facts.replica.consensus, &facts.replica.abstention) {
         (Some(status), _) if running_ms > STALL_AFTER_MS => no_votes(facts, status, running_ms),
         (_, Some(abstention)) if facts.replica.validator => rejoining(*abstention),
-        _ => Condition::ok(running_ms),
+        _ => {
+            let of_vault = facts.vault.and_then(|vault| vault.condition(facts.registry, running_ms));
+            of_vault.unwrap_or_else(|| Condition::ok(running_ms))
+        }
     }
 }
 

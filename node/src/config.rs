@@ -8,9 +8,14 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 use serde::{Deserialize, Serialize};
 use vouch_replica::StoragePolicy;
+use vouch_vault::VaultLimits;
 
 /// Name of the configuration file in a node's home.
 pub const CONFIG_FILE: &str = "config.toml";
+const MINUTE_MS: u64 = 60_000;
+const HOUR_MS: u64 = 60 * MINUTE_MS;
+/// Of 31 days: nothing is forgotten before its time.
+const MONTH_MS: u64 = 31 * 24 * HOUR_MS;
 
 /// The file as typed. Every field has a default, so that an empty file is a valid one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,6 +34,8 @@ pub struct ConfigFile {
     pub storage: StorageSection,
     /// Waiting transactions.
     pub mempool: MempoolSection,
+    /// Private documents.
+    pub vault: VaultSection,
 }
 
 /// Between the nodes.
@@ -85,6 +92,32 @@ pub struct MempoolSection {
     pub per_account_max: usize,
 }
 
+/// Private documents. What is left out of a bound is the vault's own default.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct VaultSection {
+    /// The folder of the shelf of keys and of files, relative to the home.
+    pub path: PathBuf,
+    /// Deliveries to one peer that may be without a receipt, 1 to 1,024.
+    pub deliveries_max: usize,
+    /// What the nodes of one member may fetch here per second, in MiB, 1 to 1,024; twice that at once.
+    pub serve_mib_per_second: u64,
+    /// Documents that may wait for their transactions, 1 to 1,000,000.
+    pub staged_max: usize,
+    /// Hours after which one whose transaction never came is forgotten, 1 to 720.
+    pub staged_keep_hours: u64,
+    /// Seconds between two comparisons with a peer, 1 to 86,400.
+    pub compare_every_s: u64,
+    /// Hours between two checks of everything at rest, 1 to 720.
+    pub check_every_hours: u64,
+    /// Hours between two looks through all documents, 1 to 720.
+    pub sweep_every_hours: u64,
+    /// Minutes until reads are anchored on the chain, 1 to 1,440.
+    pub anchor_every_minutes: u64,
+    /// Months that the read audit is kept, 6 to 1,200.
+    pub audit_keep_months: u64,
+}
+
 impl Default for ConfigFile {
     fn default() -> Self {
         Self {
@@ -94,6 +127,7 @@ impl Default for ConfigFile {
             api: ApiSection::default(),
             storage: StorageSection::default(),
             mempool: MempoolSection::default(),
+            vault: VaultSection::default(),
         }
     }
 }
@@ -135,6 +169,81 @@ impl Default for MempoolSection {
     }
 }
 
+impl Default for VaultSection {
+    fn default() -> Self {
+        let limits = VaultLimits::default();
+        Self {
+            path: "vault".into(),
+            deliveries_max: limits.flights_max,
+            serve_mib_per_second: limits.serve_bytes_per_second >> 20,
+            staged_max: limits.staged_max,
+            staged_keep_hours: limits.staged_keep_ms / HOUR_MS,
+            compare_every_s: limits.compare_every_ms / 1_000,
+            check_every_hours: limits.scrub_every_ms / HOUR_MS,
+            sweep_every_hours: limits.sweep_every_ms / HOUR_MS,
+            anchor_every_minutes: limits.anchor_every_ms / MINUTE_MS,
+            audit_keep_months: 36,
+        }
+    }
+}
+
+impl VaultSection {
+    /// Checks what was typed.
+    ///
+    /// # Errors
+    /// A text that names the field.
+    pub fn check(&self, home: &Path) -> Result<VaultSettings> {
+        let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
+        for (field, value, least, most) in [
+            ("deliveries_max", count(self.deliveries_max), 1, 1_024),
+            ("serve_mib_per_second", self.serve_mib_per_second, 1, 1_024),
+            ("staged_max", count(self.staged_max), 1, 1_000_000),
+            ("staged_keep_hours", self.staged_keep_hours, 1, 720),
+            ("compare_every_s", self.compare_every_s, 1, 86_400),
+            ("check_every_hours", self.check_every_hours, 1, 720),
+            ("sweep_every_hours", self.sweep_every_hours, 1, 720),
+            ("anchor_every_minutes", self.anchor_every_minutes, 1, 1_440),
+            ("audit_keep_months", self.audit_keep_months, 6, 1_200),
+        ] {
+            if !(least..=most).contains(&value) {
+                bail!("vault.{field} = {value} must be {least} to {most}");
+            }
+        }
+        let limits = VaultLimits {
+            flights_max: self.deliveries_max,
+            serve_bytes_per_second: self.serve_mib_per_second << 20,
+            serve_bytes_burst: self.serve_mib_per_second << 21,
+            staged_max: self.staged_max,
+            staged_keep_ms: self.staged_keep_hours * HOUR_MS,
+            compare_every_ms: self.compare_every_s * 1_000,
+            scrub_every_ms: self.check_every_hours * HOUR_MS,
+            sweep_every_ms: self.sweep_every_hours * HOUR_MS,
+            anchor_every_ms: self.anchor_every_minutes * MINUTE_MS,
+            ..VaultLimits::default()
+        };
+        Ok(VaultSettings { folder: home.join(&self.path), limits, audit_keep_ms: self.audit_keep_months * MONTH_MS })
+    }
+}
+
+/// Private documents, checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VaultSettings {
+    /// Where the shelf of keys and the files lie.
+    pub folder: PathBuf,
+    /// The bounds.
+    pub limits: VaultLimits,
+    /// How long the read audit is kept.
+    pub audit_keep_ms: u64,
+}
+
+impl VaultSettings {
+    /// Where sealed files lie.
+    #[must_use]
+    pub fn files(&self) -> PathBuf {
+        self.folder.join("files")
+    }
+}
+
 /// Checked, with absolute paths.
 #[derive(Debug, Clone)]
 pub struct NodeConfig {
@@ -156,6 +265,8 @@ pub struct NodeConfig {
     pub policy: StoragePolicy,
     /// Waiting transactions.
     pub mempool: vouch_ledger::MempoolLimits,
+    /// Private documents.
+    pub vault: VaultSettings,
 }
 
 impl NodeConfig {
@@ -201,6 +312,7 @@ impl NodeConfig {
                 bytes_max: file.mempool.mib_max << 20,
                 per_account_max: file.mempool.per_account_max,
             },
+            vault: file.vault.check(home)?,
             api: file.api,
         })
     }
@@ -220,5 +332,15 @@ mod tests {
         assert!(text.contains("api.listen"), "{text}");
         let none = ConfigFile { mempool: MempoolSection { mib_max: 0, ..empty.mempool.clone() }, ..empty };
         assert!(NodeConfig::check(Path::new("/home"), none).is_err());
+    }
+
+    #[test]
+    fn an_empty_vault_section_means_the_vaults_own_bounds_and_a_wrong_one_is_named() {
+        let settings = NodeConfig::check(Path::new("/home"), ConfigFile::default()).unwrap().vault;
+        assert_eq!(settings.limits, VaultLimits::default());
+        assert_eq!(settings.files(), Path::new("/home/vault/files"));
+        let vault = VaultSection { audit_keep_months: 5, ..VaultSection::default() };
+        let error = NodeConfig::check(Path::new("/home"), ConfigFile { vault, ..ConfigFile::default() }).unwrap_err();
+        assert!(format!("{error:#}").contains("vault.audit_keep_months"), "{error:#}");
     }
 }

@@ -4,6 +4,7 @@ mod demo;
 mod load;
 mod net;
 mod plan;
+mod schemas;
 
 use std::process::ExitCode;
 
@@ -18,6 +19,8 @@ pub enum Command {
     Net(net::Args),
     /// Run four members and show what a chain of theirs is good for, until stopped
     Demo(demo::Args),
+    /// Give a running network the contracts and sample schemas for private documents
+    Schemas(schemas::Args),
     /// Put load on a network of `vouch dev net` and measure it
     Load(load::Args),
 }
@@ -31,6 +34,7 @@ pub fn run(command: Command, global: &GlobalArgs) -> Result<ExitCode> {
     match command {
         Command::Net(args) => runtime.block_on(net::run(&args, global)),
         Command::Demo(args) => runtime.block_on(demo::run(&args)),
+        Command::Schemas(args) => runtime.block_on(schemas::run(&args, global)),
         Command::Load(args) => runtime.block_on(load::run(&args, global)),
     }
 }

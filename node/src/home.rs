@@ -8,10 +8,15 @@
 //!   admin.token            for `vouch backup`    (mode 0600)
 //!   keys/consensus.key     signs votes           (mode 0600)
 //!   keys/network.key       opens connections     (mode 0600)
+//!   keys/service.key       the node's own account (mode 0600)
+//!   keys/vault.key         protects the shelf    (mode 0600)
+//!   keys/encryption/       the member's encryption keys, each named by its public half (mode 0600)
 //!   tls/certificate.pem    what the API shows
 //!   tls/key.pem            its key               (mode 0600)
 //!   votes                  how far the consensus key may have signed
 //!   data/                  the database
+//!   vault/shelf            a key for each private document, in no backup of the database
+//!   vault/files/           sealed files of private documents
 //! ```
 
 use std::{
@@ -24,20 +29,47 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 use vouch_replica::VotingRecord;
 use vouch_sdk::{Password, keystore};
-use vouch_types::{PublicKey, SecretKey};
+use vouch_types::{Hash32, PublicKey, SecretKey};
+use zeroize::Zeroizing;
 
 use crate::{
+    commands::{GlobalArgs, password::open_with_password},
     config::{CONFIG_FILE, ConfigFile},
+    vault::{MemberKeys, master_key, new_encryption_key},
     votes::VotesFile,
 };
 
-/// Public halves of a node's keys: what the others must know to admit it.
+/// Public halves of a node's keys: what the others must know to admit it, and what its member registers for documents.
 #[derive(Debug, Clone, Copy)]
 pub struct NodeKeys {
     /// Signs votes.
     pub consensus: PublicKey,
     /// Opens connections.
     pub network: PublicKey,
+    /// The node's own account, for the role `service`.
+    pub service: PublicKey,
+    /// X25519: private documents are sealed to it. All nodes of a member share one.
+    pub encryption: Hash32,
+}
+
+/// Secret keys of a node: what it runs with.
+pub struct Secrets {
+    /// Signs votes.
+    pub consensus: SecretKey,
+    /// Opens connections.
+    pub network: SecretKey,
+    /// For private documents.
+    pub vault: VaultKeys,
+}
+
+/// Secret keys for private documents.
+pub struct VaultKeys {
+    /// The node's own account: says on the chain what is held and what was erased here.
+    pub service: SecretKey,
+    /// Protects document keys on the shelf.
+    pub master: Zeroizing<[u8; 32]>,
+    /// Open what is sealed to the member.
+    pub member: MemberKeys,
 }
 
 /// Where the consensus key lies.
@@ -52,6 +84,46 @@ pub fn network_key_path(home: &Path) -> PathBuf {
     home.join("keys/network.key")
 }
 
+/// Where the key of the node's own account lies.
+#[must_use]
+pub fn service_key_path(home: &Path) -> PathBuf {
+    home.join("keys/service.key")
+}
+
+/// Where the key lies that protects the shelf.
+#[must_use]
+pub fn vault_key_path(home: &Path) -> PathBuf {
+    home.join("keys/vault.key")
+}
+
+/// Where the member's encryption keys lie.
+#[must_use]
+pub fn encryption_folder(home: &Path) -> PathBuf {
+    home.join("keys/encryption")
+}
+
+/// Opens all keys of a home. Keys for documents that a home of an earlier version lacks are made, under the same password.
+///
+/// # Errors
+/// A text that names the file.
+pub fn open_secrets(home: &Path, global: &GlobalArgs) -> Result<Secrets> {
+    let (keys, password) = open_with_password(global, &[consensus_key_path(home), network_key_path(home)])?;
+    let [consensus, network] = <[_; 2]>::try_from(keys).map_err(|_| anyhow::anyhow!("a node has two keys"))?;
+    let mut own = Vec::new();
+    for path in [service_key_path(home), vault_key_path(home)] {
+        if !path.exists() {
+            let made = new_key(&path, password.as_ref())?;
+            tracing::info!(path = %path.display(), public_key = %made.public(), "a key for private documents was made");
+        }
+        let password = keystore::is_encrypted(&path)?.then_some(password.as_ref()).flatten();
+        own.push(keystore::load(&path, password)?);
+    }
+    let [service, vault] = <[_; 2]>::try_from(own).map_err(|_| anyhow::anyhow!("a vault has two keys"))?;
+    private_folder(&encryption_folder(home))?;
+    let member = MemberKeys::open(&encryption_folder(home), password)?;
+    Ok(Secrets { consensus, network, vault: VaultKeys { service, master: master_key(&vault), member } })
+}
+
 /// Makes a home with new keys, encrypted when there is a password, and a certificate for `names`. Refuses one that has a
 /// configuration.
 ///
@@ -61,17 +133,21 @@ pub fn create(home: &Path, config: &ConfigFile, names: &[String], password: Opti
     if home.join(CONFIG_FILE).exists() {
         bail!("{} is a node's home already; choose another directory", home.display());
     }
-    for folder in ["keys", "tls"] {
+    for folder in ["keys", "keys/encryption", "tls"] {
         private_folder(&home.join(folder))?;
     }
     let consensus = new_key(&consensus_key_path(home), password)?;
     let network = new_key(&network_key_path(home), password)?;
+    let service = new_key(&service_key_path(home), password)?;
+    new_key(&vault_key_path(home), password)?;
+    let encryption = new_encryption_key(&encryption_folder(home), password)?;
     // Nobody can have signed with it yet; a key that comes from elsewhere finds no record of its own.
     VotesFile::open(home)?.write_synced(&VotingRecord::of_new_key(consensus.public().node()))?;
     let token: [u8; 32] = rand::random();
     write_private(&home.join(&config.api.admin_token), hex::encode(token).as_bytes())?;
     certificate(home, config, names)?;
-    Ok(NodeKeys { consensus: consensus.public(), network: network.public() })
+    let (consensus, network, service) = (consensus.public(), network.public(), service.public());
+    Ok(NodeKeys { consensus, network, service, encryption })
 }
 
 /// Writes a new home's configuration: last, so that a home with a configuration is a complete one.

@@ -9,11 +9,14 @@ mod condition;
 mod config;
 mod decisions;
 mod dev;
+mod documents;
 mod home;
 mod metrics;
 mod node;
 mod operate;
 mod runner;
+mod submit;
+mod vault;
 mod views;
 mod votes;
 

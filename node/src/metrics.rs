@@ -11,7 +11,7 @@ use vouch_replica::ReplicaStatus;
 use vouch_store::RocksStore;
 use vouch_types::Outcome;
 
-use crate::admission::AdmissionStats;
+use crate::{admission::AdmissionStats, vault::VaultReport};
 
 /// Upper bounds of the buckets of block intervals, in milliseconds.
 const INTERVAL_BUCKETS_MS: [u64; 8] = [100, 250, 500, 750, 1_000, 2_000, 5_000, 15_000];
@@ -60,6 +60,7 @@ impl Metrics {
         &self,
         at: &Published,
         replica: Option<&ReplicaStatus>,
+        vault: Option<&VaultReport>,
         net: &NetHandle,
         store: &RocksStore,
     ) -> String {
@@ -71,6 +72,9 @@ impl Metrics {
             waiting(&mut page, replica);
         }
         self.admission(&mut page);
+        if let Some(vault) = vault {
+            documents(&mut page, vault);
+        }
         peers(&mut page, net);
         if let Ok(stats) = store.stats() {
             page.gauge("vouch_store_files_bytes", "Bytes of database files.", stats.files_bytes());
@@ -149,6 +153,38 @@ fn waiting(page: &mut Page, replica: &ReplicaStatus) {
             u64::from(replica.abstention.is_some()),
         ),
         ("vouch_sync_best_peer_height_blocks", "Greatest height a peer claims.", replica.best_peer_height.0),
+    ];
+    for (name, help, value) in gauges {
+        page.gauge(name, help, value);
+    }
+}
+
+/// The names of the counters stand in `vouch_vault::Counters`.
+fn documents(page: &mut Page, vault: &VaultReport) {
+    for (name, value) in vault.counters.entries() {
+        page.head(name, "See the operator guide.", "counter");
+        page.line(name, value);
+    }
+    page.counter(
+        "vouch_vault_unsent_messages_total",
+        "Messages the network did not take; they are repeated.",
+        vault.unsent,
+    );
+    let status = &vault.status;
+    let gauges = [
+        ("vouch_vault_height_blocks", "Height of the last block whose changes were taken in.", status.height),
+        (
+            "vouch_vault_missing_versions",
+            "Versions to be held that are not here, counted to 1,000.",
+            vault.missing as u64,
+        ),
+        ("vouch_vault_owes_bool", "1 while deliveries to others wait for their receipts.", u64::from(status.owes_some)),
+        ("vouch_vault_waiting_documents", "Documents staged whose transactions are not final.", status.staged as u64),
+        ("vouch_vault_open_acts", "Attestations and anchors that are not on the chain yet.", status.acts as u64),
+        ("vouch_vault_fetched_files", "Files being fetched.", status.transfers as u64),
+        ("vouch_vault_sweeps", "Looks through documents under way.", status.sweeps as u64),
+        ("vouch_vault_audit_records", "Records of the read audit.", status.audit_records),
+        ("vouch_vault_anchored_audit_records", "Those of them that the chain vouches for.", status.audit_anchored),
     ];
     for (name, help, value) in gauges {
         page.gauge(name, help, value);

@@ -5,10 +5,10 @@ use std::{path::Path, sync::Arc};
 use anyhow::{Context as _, Result, bail};
 use tokio::sync::{broadcast, mpsc, watch};
 use tokio_util::sync::CancellationToken;
-use vouch_api::{AdminToken, ApiConfig, Limits, RateLimit, Server, Transport};
+use vouch_api::{AdminToken, ApiConfig, Documents, Limits, RateLimit, Server, Transport};
 use vouch_genesis::GenesisDocument;
 use vouch_ledger::{CommittedBlock, Runtime, Storage};
-use vouch_net::{NetConfig, NetLimits};
+use vouch_net::{NetConfig, NetHandle, NetLimits};
 use vouch_replica::{Replica, ReplicaConfig, ReplicaError};
 use vouch_store::{RocksStore, StoreOptions};
 use vouch_types::{PublicKey, SecretKey};
@@ -16,11 +16,13 @@ use vouch_types::{PublicKey, SecretKey};
 use crate::{
     admission,
     backend::NodeBackend,
-    commands::{GlobalArgs, output::Stopped, password::open_keys},
+    commands::{GlobalArgs, output::Stopped},
     config::NodeConfig,
-    home,
+    documents::NodeDocuments,
+    home::{self, VaultKeys},
     metrics::Metrics,
     runner::{Clock, Outlets, Request, Runner},
+    vault::{self, ConnectionsSender, VaultHandle},
     views::Abis,
     votes::VotesFile,
 };
@@ -67,14 +69,14 @@ struct Opened {
     chain_name: String,
     consensus_key: PublicKey,
     network: SecretKey,
+    vault: VaultKeys,
 }
 
 /// Reads keys and genesis, opens database and chain.
 fn open(config: &NodeConfig, global: &GlobalArgs) -> Result<Opened> {
     let genesis = read_genesis(&config.genesis)?;
-    let paths = [home::consensus_key_path(&config.home), home::network_key_path(&config.home)];
-    let keys = open_keys(global, &paths).context("the node's keys")?;
-    let [secret, network] = <[_; 2]>::try_from(keys).map_err(|_| anyhow::anyhow!("a node has two keys"))?;
+    let home::Secrets { consensus: secret, network, vault } =
+        home::open_secrets(&config.home, global).context("the node's keys")?;
     let consensus_key = secret.public();
     let options = StoreOptions { cache_bytes: config.cache_bytes, ..StoreOptions::default() };
     let store = RocksStore::open(&config.storage, options).map(Arc::new);
@@ -88,36 +90,99 @@ fn open(config: &NodeConfig, global: &GlobalArgs) -> Result<Opened> {
     let coded = |e: ReplicaError| Stopped(format!("{}: cannot open the chain: {e}", e.code()));
     let mut replica = Replica::open(storage, &genesis, vm, replica_config, clock.now()).map_err(coded)?;
     replica.set_storage_policy(config.policy).map_err(coded)?;
-    Ok(Opened { replica, store, clock, chain_name: genesis.chain_name, consensus_key, network })
+    let chain_name = genesis.chain_name;
+    Ok(Opened { replica, store, clock, chain_name, consensus_key, network, vault })
 }
 
 async fn serve(config: NodeConfig, global: &GlobalArgs) -> Result<()> {
-    let Opened { replica, store, clock, chain_name, consensus_key, network } = open(&config, global)?;
-    let chain = replica.chain();
-    let network_key = network.public();
+    let opened = open(&config, global)?;
+    let (chain, node) = (opened.replica.chain(), opened.consensus_key.node());
+    let secret = SecretKey::from_seed(*opened.network.seed());
     let net_config =
-        NetConfig { secret: network, listen: config.network_listen.to_string(), chain, limits: NetLimits::default() };
+        NetConfig { secret, listen: config.network_listen.to_string(), chain, limits: NetLimits::default() };
     let (net, events) = vouch_net::start(net_config).await.context("cannot start the network")?;
+    let (backend, mut threads) = start_threads(&config, opened, &net, events)?;
+    let documents = NodeDocuments { vault: threads.vault.clone(), reader: backend.reader.clone(), node };
+    let documents: Arc<dyn Documents> = Arc::new(documents);
+    let server = Server::bind(&api_config(&config)?, Arc::new(backend), Some(documents)).await;
+    let server = server.context("cannot start the API")?;
+    tracing::info!(%chain, %node, api = server.url(), network = %net.local_address(), "node runs");
+    let stop = CancellationToken::new();
+    let serving = tokio::spawn(server.run(stop.clone()));
+    let result = wait_for_end(&mut threads).await;
+    // The threads may have ended already.
+    drop(threads.requests.send(Request::Stop).await);
+    stop.cancel();
+    drop(serving.await);
+    threads.vault.stop().await;
+    if !threads.vault_end.is_terminated() {
+        drop(threads.vault_end.await);
+    }
+    if !threads.replica_end.is_terminated() {
+        drop(threads.replica_end.await);
+    }
+    net.shutdown().await;
+    tracing::info!("node stopped");
+    result
+}
+
+/// What keeps hold of the threads.
+struct Threads {
+    requests: mpsc::Sender<Request>,
+    replica_end: ReplicaEnd,
+    vault: VaultHandle,
+    vault_end: vault::Ended,
+    failure: watch::Sender<Option<String>>,
+}
+
+/// Starts the threads for signatures, private documents, and the chain itself.
+fn start_threads(
+    config: &NodeConfig,
+    opened: Opened,
+    net: &NetHandle,
+    mut events: vouch_net::Events,
+) -> Result<(NodeBackend, Threads)> {
+    let Opened { replica, store, clock, chain_name, consensus_key, network, vault: keys } = opened;
+    let (node, network_key) = (consensus_key.node(), network.public());
+    let messages = events.take_vault().context("the vault's lane is taken once")?;
     let reader = replica.ledger().reader().clone();
     let (head_sender, head) = watch::channel(reader.published().head.height);
     let (blocks, listener) = broadcast::channel(BLOCKS_MAX);
     let (jobs, job_receiver) = mpsc::channel(JOBS_MAX);
     let (requests, request_receiver) = mpsc::channel(REQUESTS_MAX);
-    let (failure_sender, failure) = watch::channel(None);
+    let (failure, failure_receiver) = watch::channel(None);
+    let (connections, connected) = ConnectionsSender::new();
     let metrics = Arc::new(Metrics::default());
-    let outlets = Outlets { head: Arc::new(head_sender), blocks, admission: jobs.clone(), net: net.clone() };
-    start_admission(chain, job_receiver, requests.clone(), Arc::clone(&metrics))?;
+    start_admission(replica.chain(), job_receiver, requests.clone(), Arc::clone(&metrics))?;
     tokio::spawn(count_blocks(listener, Arc::clone(&metrics)));
+    let (vault, submitter, vault_end) = vault::start(vault::Surroundings {
+        settings: config.vault.clone(),
+        keys,
+        network,
+        node,
+        reader: reader.clone(),
+        storage: Arc::clone(&store) as Arc<dyn Storage>,
+        net: net.clone(),
+        messages,
+        connections: connected,
+        blocks: blocks.subscribe(),
+        head: head.clone(),
+        requests: requests.clone(),
+        admission: jobs.clone(),
+        clock,
+    })?;
+    let outlets = Outlets { head: Arc::new(head_sender), blocks, admission: jobs, net: net.clone(), connections };
     let runner = Runner::new(replica, clock, outlets, network_key);
-    let mut replica_end = start_replica(runner, request_receiver, events)?;
-    let node = consensus_key.node();
+    let replica_end = start_replica(runner, request_receiver, events)?;
     let backend = NodeBackend {
         reader,
         requests: requests.clone(),
-        admission: jobs,
+        submitter,
+        vault: vault.clone(),
+        vault_files: config.vault.files(),
         net: net.clone(),
         head,
-        failure,
+        failure: failure_receiver,
         clock,
         node,
         chain_name,
@@ -126,36 +191,32 @@ async fn serve(config: NodeConfig, global: &GlobalArgs) -> Result<()> {
         metrics,
         abis: Arc::new(Abis::default()),
     };
-    let server = Server::bind(&api_config(&config)?, Arc::new(backend), None).await.context("cannot start the API")?;
-    tracing::info!(%chain, %node, api = server.url(), network = %net.local_address(), "node runs");
-    let stop = CancellationToken::new();
-    let serving = tokio::spawn(server.run(stop.clone()));
-    let result = wait_for_end(&mut replica_end, &failure_sender).await;
-    // The thread may have ended already.
-    drop(requests.send(Request::Stop).await);
-    stop.cancel();
-    drop(serving.await);
-    if result.is_ok() {
-        drop(replica_end.await);
-    }
-    net.shutdown().await;
-    tracing::info!("node stopped");
-    result
+    Ok((backend, Threads { requests, replica_end, vault, vault_end, failure }))
 }
 
-/// Until someone stops the node, or its replica cannot go on.
-async fn wait_for_end(replica: &mut ReplicaEnd, failure: &watch::Sender<Option<String>>) -> Result<()> {
+/// Until someone stops the node, or its replica or its vault cannot go on.
+async fn wait_for_end(threads: &mut Threads) -> Result<()> {
     let why = tokio::select! {
         () = told_to_stop() => return Ok(()),
-        ended = replica => match ended {
+        ended = &mut threads.replica_end => match ended {
             Ok(Ok(())) => return Ok(()),
             Ok(Err(why)) => why,
             Err(_) => "the replica's thread died".into(),
         },
+        why = failure_of(&mut threads.vault_end) => why,
     };
     tracing::error!("the node cannot go on: {why}");
-    failure.send_replace(Some(why.clone()));
+    threads.failure.send_replace(Some(why.clone()));
     Err(Stopped(why).into())
+}
+
+/// Why the vault cannot go on. One that ended in order was told to, or went after the replica, which has more to say.
+async fn failure_of(vault: &mut vault::Ended) -> String {
+    match vault.await {
+        Ok(Ok(())) => std::future::pending().await,
+        Ok(Err(why)) => why,
+        Err(_) => "the vault's thread died".into(),
+    }
 }
 
 async fn count_blocks(mut blocks: broadcast::Receiver<Arc<CommittedBlock>>, metrics: Arc<Metrics>) {

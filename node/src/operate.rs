@@ -51,7 +51,7 @@ pub struct InitArgs {
     /// Names and addresses the API's certificate is for
     #[arg(long, value_name = "NAME", value_delimiter = ',', default_value = "localhost,127.0.0.1")]
     names: Vec<String>,
-    /// Encrypt the two keys: asks for a password, or reads it from the descriptor that `VOUCH_PASSWORD_FD` names
+    /// Encrypt the keys: asks for a password, or reads it from the descriptor that `VOUCH_PASSWORD_FD` names
     #[arg(long)]
     encrypt: bool,
 }
@@ -150,6 +150,8 @@ fn init(args: &InitArgs, global: &GlobalArgs) -> Result<ExitCode> {
         "home": args.dir,
         "consensus_key": keys.consensus,
         "network_key": keys.network,
+        "service_key": keys.service,
+        "encryption_key": keys.encryption,
         "node": keys.consensus.node(),
         "chain": config.chain,
     });
@@ -158,7 +160,11 @@ fn init(args: &InitArgs, global: &GlobalArgs) -> Result<ExitCode> {
             format!("home           {}", args.dir.display()),
             format!("consensus key  {}", keys.consensus),
             format!("network key    {}", keys.network),
-            "The other members register these two keys; then: vouch --home DIR node".into(),
+            format!("service key    {}", keys.service),
+            format!("encryption key {}", keys.encryption),
+            "The other members register the first two keys, your member its service account and its encryption key;"
+                .into(),
+            "then: vouch --home DIR node".into(),
         ]
     })?;
     Ok(ExitCode::SUCCESS)
@@ -188,7 +194,7 @@ fn backups(command: BackupCommand, global: &GlobalArgs) -> Result<ExitCode> {
         BackupCommand::Restore { dir } => {
             let home = named_home(global)?;
             let config = NodeConfig::load(&home)?;
-            let manifest = backup::restore(&dir, &config.storage, &home)?;
+            let manifest = backup::restore(&dir, &config.storage, &config.vault.files(), &home)?;
             let what = "is restored; start the node, it votes again when it cannot contradict an earlier vote";
             show_manifest(&manifest, what, global)?;
         }

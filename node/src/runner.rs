@@ -13,7 +13,7 @@ use vouch_net::{Channel, Event as NetEvent, NetHandle, PeerEntry};
 use vouch_replica::{Effect, Input, Lane, Now, Refusal, Replica, ReplicaError, ReplicaStatus, Timer};
 use vouch_types::{Height, PublicKey, TimestampMs};
 
-use crate::admission::Job;
+use crate::{admission::Job, vault::ConnectionsSender};
 
 /// Requests of the node's other parts.
 #[derive(Debug)]
@@ -46,6 +46,8 @@ pub struct Outlets {
     pub admission: mpsc::Sender<Job>,
     /// The network.
     pub net: NetHandle,
+    /// Who is connected, for the vault.
+    pub connections: ConnectionsSender,
 }
 
 /// The clocks of this machine.
@@ -108,7 +110,7 @@ impl Runner {
                 biased;
                 () = sleep_until(due) => { self.fire_due()?; continue }
                 event = events.recv() => match event {
-                    Some(event) => Self::network_input(event),
+                    Some(event) => self.network_input(event),
                     None => return Ok(()),
                 },
                 request = requests.recv() => match request {
@@ -122,11 +124,15 @@ impl Runner {
         }
     }
 
-    fn network_input(event: NetEvent) -> Option<Input> {
+    fn network_input(&self, event: NetEvent) -> Option<Input> {
         match event {
-            NetEvent::PeerConnected(key) => Some(Input::PeerConnected(key)),
+            NetEvent::PeerConnected(key) => {
+                self.outlets.connections.connected(key);
+                Some(Input::PeerConnected(key))
+            }
             NetEvent::PeerDisconnected { key, reason } => {
                 tracing::info!(peer = %key, %reason, "peer disconnected");
+                self.outlets.connections.disconnected(&key);
                 Some(Input::PeerDisconnected(key))
             }
             NetEvent::Received { from, channel, bytes } => {

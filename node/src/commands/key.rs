@@ -2,6 +2,7 @@
 
 use std::{path::PathBuf, process::ExitCode};
 
+use anyhow::Context as _;
 use clap::Subcommand;
 use serde_json::json;
 use vouch_sdk::keystore;
@@ -10,9 +11,10 @@ use vouch_types::{PublicKey, api::Language};
 use super::{
     GlobalArgs,
     output::{emit, table},
-    password::new_password,
+    password::{new_password, open_with_password},
     text::Text,
 };
+use crate::{home, vault::new_encryption_key};
 
 /// Make and look at key files.
 ///
@@ -33,6 +35,11 @@ enum Action {
         #[arg(long)]
         unencrypted: bool,
     },
+    /// Make a new encryption key of the member in the home of its node (--home), for `vouch member rotate-encryption-key`
+    ///
+    /// Copy the file to the member's other nodes before the new key is registered. The old one stays: it opens what was
+    /// sealed to it.
+    Encryption,
     /// The public key, account and node id of a key file; needs no password
     Show {
         /// The file
@@ -47,6 +54,7 @@ enum Action {
 #[expect(clippy::unused_async, reason = "all commands are called in the same way")]
 pub async fn run(args: Args, global: &GlobalArgs) -> anyhow::Result<ExitCode> {
     let (file, public_key) = match args.action {
+        Action::Encryption => return encryption(global),
         Action::Generate { file, unencrypted } => {
             let password = if unencrypted { None } else { Some(new_password(global, &file)?) };
             let key = keystore::generate()?;
@@ -69,6 +77,21 @@ pub async fn run(args: Args, global: &GlobalArgs) -> anyhow::Result<ExitCode> {
         "encrypted": keystore::is_encrypted(&file)?,
     });
     emit(global, &value, |language| lines(&file.display().to_string(), &public_key, language))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn encryption(global: &GlobalArgs) -> anyhow::Result<ExitCode> {
+    let home = global.home.as_ref().context("name the node's home with --home DIR or VOUCH_HOME")?;
+    // Under the password of the node's other keys, which one of them checks.
+    let (_, password) = open_with_password(global, &[home::consensus_key_path(home)])?;
+    let folder = home::encryption_folder(home);
+    home::private_folder(&folder)?;
+    let public = new_encryption_key(&folder, password.as_ref())?;
+    let file = folder.join(format!("{public}.key"));
+    let value = json!({ "file": file, "encryption_key": public, "encrypted": keystore::is_encrypted(&file)? });
+    emit(global, &value, |language| {
+        table(language, &[(Text::KeyFile, file.display().to_string()), (Text::EncryptionKey, public.to_string())])
+    })?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -7,7 +7,10 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
-use vouch_sdk::{Password, keystore};
+use vouch_sdk::{
+    Password,
+    keystore::{self, KeystoreError},
+};
 use vouch_types::SecretKey;
 use zeroize::Zeroizing;
 
@@ -55,27 +58,41 @@ pub fn new_password(global: &GlobalArgs, path: &Path) -> anyhow::Result<Password
     Ok(password)
 }
 
-/// Opens key files; one password descriptor serves them all.
+/// Opens key files; one password serves all that it opens.
 ///
 /// # Errors
 /// The keystore's, or when a password is needed and there is nobody to ask.
 pub fn open_keys(global: &GlobalArgs, paths: &[std::path::PathBuf]) -> anyhow::Result<Vec<SecretKey>> {
+    open_with_password(global, paths).map(|(keys, _)| keys)
+}
+
+/// The same, with the password that opened the last encrypted one.
+///
+/// # Errors
+/// As [`open_keys`].
+pub fn open_with_password(
+    global: &GlobalArgs,
+    paths: &[std::path::PathBuf],
+) -> anyhow::Result<(Vec<SecretKey>, Option<Password>)> {
     let mut given = None;
     let mut keys = Vec::with_capacity(paths.len());
     for path in paths {
-        let password = if keystore::is_encrypted(path)? {
-            if given.is_none() {
-                given = from_descriptor()?;
-            }
-            match &given {
-                Some(password) => Some(password.clone()),
-                None if std::io::stdin().is_terminal() => Some(ask(global, Text::AskPassword, path)?),
-                None => None,
-            }
-        } else {
-            None
-        };
-        keys.push(keystore::load(path, password.as_ref())?);
+        if !keystore::is_encrypted(path)? {
+            keys.push(keystore::load(path, None)?);
+            continue;
+        }
+        if given.is_none() {
+            given = from_descriptor()?;
+        }
+        let mut opened = keystore::load(path, given.as_ref());
+        let may_ask = matches!(&opened, Err(KeystoreError::PasswordRequired(_) | KeystoreError::WrongPassword(_)))
+            && std::env::var_os(PASSWORD_FD).is_none()
+            && std::io::stdin().is_terminal();
+        if may_ask {
+            given = Some(ask(global, Text::AskPassword, path)?);
+            opened = keystore::load(path, given.as_ref());
+        }
+        keys.push(opened?);
     }
-    Ok(keys)
+    Ok((keys, given))
 }

@@ -177,6 +177,11 @@ fn member(folder: &Path, wish: &Wish, index: u16, plan: &mut Plan) -> Result<(Me
     config.api.plain_http = wish.plain_http;
     let names = ["localhost".into(), "127.0.0.1".into()];
     let keys = home::create(&folder.join(&home_path), &config, &names, None)?;
+    accounts.push(AccountEntry {
+        name: format!("{name}.service"),
+        key: keys.service,
+        roles: vec![AccountRole::Service],
+    });
     let node = NodeEntry {
         name: node_name.clone(),
         consensus_key: keys.consensus,
@@ -198,7 +203,7 @@ fn member(folder: &Path, wish: &Wish, index: u16, plan: &mut Plan) -> Result<(Me
         title: title.into(),
         role,
         admin: AdminPolicy { threshold: 1, keys: vec![admin_key] },
-        encryption_key: None,
+        encryption_key: Some(keys.encryption),
         ca_certificate: None,
         nodes: vec![node],
         accounts,

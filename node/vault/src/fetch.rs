@@ -31,6 +31,26 @@ pub(crate) struct Fetches {
     walk_paused_until: u64,
     /// The walk that the cursor is on found something nobody could give.
     failed_some: bool,
+    /// Since when something is missing, and who was asked last; of as many as fit into the window.
+    known: BTreeMap<VersionKey, Known>,
+}
+
+/// What an operator wants to know of something missing.
+#[derive(Debug, Clone, Copy)]
+struct Known {
+    since: u64,
+    asked: Option<PeerId>,
+}
+
+/// A version that this member is to hold and has been without for a while.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Overdue {
+    /// Which.
+    pub key: VersionKey,
+    /// For how long, as far as this run of the node knows, in milliseconds.
+    pub for_ms: u64,
+    /// The holder that was asked last; `None` when none could be asked.
+    pub asked: Option<PeerId>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -59,6 +79,14 @@ impl Fetches {
 
     pub(crate) fn forget(&mut self, id: &DocumentId) {
         self.window.retain(|key, _| key.id != *id);
+        self.known.retain(|key, _| key.id != *id);
+    }
+
+    /// Notes since when something is missing.
+    fn note(&mut self, key: VersionKey, now: u64, limit: usize) {
+        if self.known.len() < limit {
+            self.known.entry(key).or_insert(Known { since: now, asked: None });
+        }
     }
 
     /// Searches in memory, and those with a request under way.
@@ -86,6 +114,7 @@ impl Vault {
             mark(&mut batch, wanted);
             self.disk.apply(batch)?;
         }
+        self.fetches.note(*key, self.now.steady_ms, self.limits.fetch_window);
         if self.fetches.window.len() < self.limits.fetch_window {
             let not_before = self.now.steady_ms + patience_ms;
             self.fetches.window.entry(*key).or_insert(Search { not_before, tried: 0, asked: None });
@@ -101,6 +130,19 @@ impl Vault {
     pub(crate) fn no_longer_want(&mut self, key: &VersionKey, batch: &mut Batch) {
         batch.delete(Table::Vault, row(Kind::Wanted, &[&key.to_bytes()]));
         self.fetches.window.remove(key);
+        self.fetches.known.remove(key);
+    }
+
+    /// Versions that have been missing for at least so long, ascending, at most `limit`.
+    #[must_use]
+    pub fn overdue(&self, for_ms: u64, limit: usize) -> Vec<Overdue> {
+        let now = self.now.steady_ms;
+        let each = self.fetches.known.iter().map(|(key, known)| Overdue {
+            key: *key,
+            for_ms: now.saturating_sub(known.since),
+            asked: known.asked,
+        });
+        each.filter(|overdue| overdue.for_ms >= for_ms).take(limit).collect()
     }
 
     /// Asks as many holders as may be asked.
@@ -141,7 +183,9 @@ impl Vault {
         let found = self.disk.scan(Table::Vault, &[Kind::Wanted as u8], from.as_deref(), room)?;
         for (wanted, _) in &found {
             let search = Search { not_before: self.now.steady_ms, tried: 0, asked: None };
-            self.fetches.window.entry(version_at_end(wanted)?).or_insert(search);
+            let key = version_at_end(wanted)?;
+            self.fetches.note(key, self.now.steady_ms, self.limits.fetch_window);
+            self.fetches.window.entry(key).or_insert(search);
         }
         if found.len() == room {
             self.fetches.cursor = found.into_iter().next_back().map(|(key, _)| key);
@@ -185,6 +229,9 @@ impl Vault {
             *under_way += 1;
             search.tried += 1;
             search.asked = Some((holder, self.now.steady_ms + self.limits.answer_ms));
+            if let Some(known) = self.fetches.known.get_mut(key) {
+                known.asked = Some(holder);
+            }
             self.counters.fetches_sent += 1;
             self.send(holder, &Message::Fetch { key: *key, fields: missing });
             return Ok(true);

@@ -269,16 +269,25 @@ impl Vault {
     /// # Errors
     /// [`VaultError`].
     pub fn take_file(&mut self, now: Now, blob: &Blob) -> Result<bool, VaultError> {
-        self.now = now;
         if !index_file(self.blobs.as_ref(), blob)? {
             return Ok(false);
         }
+        self.take_indexed_file(now, blob)?;
+        Ok(true)
+    }
+
+    /// The same for a file of which [`index_file`] said just now that it is what its hash says: so that a large one is read
+    /// beside the vault's thread.
+    ///
+    /// # Errors
+    /// [`VaultError`].
+    pub fn take_indexed_file(&mut self, now: Now, blob: &Blob) -> Result<(), VaultError> {
+        self.now = now;
         self.blobs.sync(&blob.root.0)?;
         let mut batch = Batch::new();
         put(&mut batch, file_row(&blob.root), &blob.bytes);
         self.disk.apply(batch)?;
-        self.sync()?;
-        Ok(true)
+        self.sync()
     }
 
     /// A range of a file's ciphertext, verified, for an actor whom `read` has shown the field that names it; `None` when it

@@ -51,6 +51,7 @@ pub use blobs::{BlobError, Blobs, MemoryBlobs};
 pub use chain::{Chain, ChainChange, ChainError, Facts, Listed, Question, Roster, RosterMember, Scope};
 pub use copy::{Delivery, HeldSecrets, MemberSecrets, seal_for};
 pub use erasure::ErasureStatement;
+pub use fetch::Overdue;
 pub use limits::VaultLimits;
 pub use local::{LocalBlobs, LocalShelf};
 pub use message::{Message, Receipt};

@@ -2,7 +2,10 @@
 //! before a value leaves.
 
 use vouch_privacy::Disclosure;
-use vouch_types::{AccountId, Hash32, document::Action};
+use vouch_types::{
+    AccountId, Hash32,
+    document::{Action, reason},
+};
 
 use crate::{
     audit::{Access, AuditRecord},
@@ -19,7 +22,7 @@ pub struct ReadRequest {
     pub actor: AccountId,
     /// Which version.
     pub key: VersionKey,
-    /// Which fields; `None` for all that may be seen.
+    /// Which fields; `None` for all that may be seen. If one of them may not be seen, nothing is shown.
     pub fields: Option<FieldSet>,
     /// Why: a code the contract knows.
     pub purpose: String,
@@ -116,14 +119,15 @@ impl Vault {
         let question =
             Question { actor: request.actor, action: Action::Read, key: *key, purpose: request.purpose.clone() };
         let decision = self.chain.may(&question)?;
-        let mut fields = decision.fields;
-        if let Some(wanted) = &request.fields {
-            fields = fields.intersection(wanted);
-        }
-        if !decision.allowed || fields.is_empty() {
+        if !decision.allowed || decision.fields.is_empty() {
             return Ok(Err(ReadRefusal::NotAllowed(decision.reason)));
         }
-        self.show(key, &facts, &fields, decision.reason)
+        // Who names fields is not shown some of them only: they would not know which are kept from them.
+        let fields = request.fields.as_ref().unwrap_or(&decision.fields);
+        if fields.is_empty() || !fields.is_subset(&decision.fields) {
+            return Ok(Err(ReadRefusal::NotAllowed(reason::NOT_ENTITLED.into())));
+        }
+        self.show(key, &facts, fields, decision.reason)
     }
 
     fn show(

@@ -11,3 +11,4 @@ mod life;
 mod operate;
 mod recover;
 mod stall;
+mod vault;

@@ -26,7 +26,7 @@ fn what_is_shown_is_allowed_proven_and_recorded() {
         // node, actor's member, fields asked for, purpose, fields shown or the code
         (1, 1, None, "settlement", Ok(vec![0, 2])),
         (1, 1, Some(some(&[2])), "settlement", Ok(vec![2])),
-        (1, 1, Some(some(&[2, 3])), "settlement", Ok(vec![2])),
+        (1, 1, Some(some(&[2, 3])), "settlement", Err("vault.not_allowed")),
         (1, 1, Some(some(&[3])), "settlement", Err("vault.not_allowed")),
         (1, 1, None, "curiosity", Err("vault.not_allowed")),
         (1, 7, None, "settlement", Err("vault.not_allowed")),

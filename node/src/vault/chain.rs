@@ -1,0 +1,216 @@
+//! The chain as the vault asks it: read-only calls of the contract `documents` at this node's head.
+//!
+//! Deliberately not here: a rule. What a contract refuses to answer is unknown, and nobody may have it. Only a ledger that
+//! cannot be read is an error: then the node stops.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+};
+
+use parking_lot::Mutex;
+use vouch_ledger::{LedgerError, Reader};
+use vouch_privacy::SchemaFields;
+use vouch_types::{
+    Call, ContractName, Height,
+    codec::Format,
+    decode,
+    document::{
+        Audience, CONTRACT, Decision, Document, DocumentEntry, DocumentId, Erasure, ErasureState, FieldSet, Party,
+        Schema, Version, method,
+    },
+    encode,
+};
+use vouch_vault::{Chain, ChainError, Facts, Listed, Question, Scope, VersionKey};
+use wincode::SchemaRead;
+
+/// Most bytes of an answer.
+const ANSWER_BYTES_MAX: usize = 1 << 20;
+/// Most answers kept until the next block.
+const ANSWERS_MAX: usize = 2_048;
+/// The contract's query for an erasure.
+const ERASURE: &str = "erasure";
+/// What the contract says of an id or version that it does not know; and the ledger of a contract that is not there.
+const UNKNOWN: [&str; 3] = ["contract.error.unknown_document", "contract.error.unknown_version", "contract.unknown"];
+
+/// Answers of the contract, asked beside the commits.
+pub struct LedgerChain {
+    reader: Reader,
+    contract: ContractName,
+    /// Set when the state was being taken over from a snapshot: then there is nothing to ask, and nothing is broken.
+    joining: Arc<AtomicBool>,
+    answers: Mutex<Answers>,
+    schemas: Mutex<BTreeMap<(String, u32), Arc<SchemaFields>>>,
+}
+
+/// What was answered at one height.
+#[derive(Default)]
+struct Answers {
+    height: Height,
+    known: BTreeMap<(&'static str, Vec<u8>), Option<Vec<u8>>>,
+}
+
+impl LedgerChain {
+    /// Asks through a reader; `joining` is set when it cannot answer because the node joins by a snapshot.
+    #[must_use]
+    pub fn new(reader: Reader, joining: Arc<AtomicBool>) -> Self {
+        let contract = ContractName::new(CONTRACT).expect("the contract's name has the form of one");
+        Self { reader, contract, joining, answers: Mutex::default(), schemas: Mutex::default() }
+    }
+
+    fn unreadable(&self, error: &LedgerError) -> ChainError {
+        self.joining.fetch_or(matches!(error, LedgerError::Joining), Relaxed);
+        ChainError(format!("{}: {error}", error.code()))
+    }
+
+    /// The encoded answer; `None` when the contract refuses to give one.
+    fn answer(&self, method: &'static str, arguments: Vec<u8>) -> Result<Option<Vec<u8>>, ChainError> {
+        let head = self.head();
+        let asked = (method, arguments);
+        {
+            let mut answers = self.answers.lock();
+            if answers.height != head || answers.known.len() >= ANSWERS_MAX {
+                *answers = Answers { height: head, known: BTreeMap::new() };
+            }
+            if let Some(answer) = answers.known.get(&asked) {
+                return Ok(answer.clone());
+            }
+        }
+        let call = Call { contract: self.contract.clone(), method: method.into(), arguments: asked.1.clone() };
+        let outcome = self.reader.query(&call).map_err(|e| self.unreadable(&e))?;
+        let answer = match outcome.result {
+            Ok(output) => Some(output),
+            Err(failure) => {
+                if !UNKNOWN.contains(&failure.code.as_str()) {
+                    tracing::warn!(method, code = failure.code, "the contract of documents gives no answer");
+                }
+                None
+            }
+        };
+        let mut answers = self.answers.lock();
+        if answers.height == outcome.height {
+            answers.known.insert(asked, answer.clone());
+        }
+        Ok(answer)
+    }
+
+    fn ask<T>(&self, method: &'static str, arguments: Vec<u8>) -> Result<Option<T>, ChainError>
+    where
+        T: for<'a> SchemaRead<'a, Format, Dst = T>,
+    {
+        let Some(output) = self.answer(method, arguments)? else { return Ok(None) };
+        let read = decode("answer of a contract", &output, ANSWER_BYTES_MAX);
+        // A contract of another layout is a matter of the chain; it stops no node.
+        Ok(read.map_err(|error| tracing::error!(method, "the contract's answer cannot be read: {error}")).ok())
+    }
+
+    fn record(&self, id: &DocumentId) -> Result<Option<Document>, ChainError> {
+        Ok(self.ask::<Option<Document>>(method::DOCUMENT, encode(id))?.flatten())
+    }
+}
+
+impl Chain for LedgerChain {
+    fn head(&self) -> Height {
+        self.reader.published().head.height
+    }
+
+    fn document(&self, key: &VersionKey) -> Result<Option<Facts>, ChainError> {
+        let Some(document) = self.record(&key.id)? else { return Ok(None) };
+        let version: Option<Option<Version>> = self.ask(method::VERSION, encode(&(key.id, key.version)))?;
+        let Some(version) = version.flatten() else { return Ok(None) };
+        let Some(schema) = self.schema(&document.schema, version.content.schema_version)? else { return Ok(None) };
+        Ok(Some(Facts {
+            issuer: document.issuer,
+            schema,
+            root: version.content.root.0,
+            blob_root: version.content.blob_root.map(|root| root.0),
+            public: version.content.public,
+            erasure: document.erasure,
+        }))
+    }
+
+    fn audience(&self, key: &VersionKey) -> Result<Audience, ChainError> {
+        Ok(self.ask(method::AUDIENCE, encode(&(key.id, key.version)))?.unwrap_or_default())
+    }
+
+    fn may(&self, question: &Question) -> Result<Decision, ChainError> {
+        let Question { actor, action, key, purpose } = question;
+        let arguments = encode(&(*actor, *action, key.id, key.version, purpose.clone()));
+        let nobody =
+            || Decision { allowed: false, fields: FieldSet::new(), basis: 0, reason: "no_answer".into(), actor: None };
+        Ok(self.ask(method::MAY, arguments)?.unwrap_or_else(nobody))
+    }
+
+    fn schema(&self, name: &str, version: u32) -> Result<Option<Arc<SchemaFields>>, ChainError> {
+        // A registered schema never changes.
+        if let Some(schema) = self.schemas.lock().get(&(name.to_owned(), version)) {
+            return Ok(Some(Arc::clone(schema)));
+        }
+        let found: Option<Option<Schema>> = self.ask(method::SCHEMA, encode(&(name.to_owned(), version)))?;
+        let Some(schema) = found.flatten() else { return Ok(None) };
+        let Ok(fields) = SchemaFields::from_chain(&schema) else {
+            tracing::error!(name, version, "a registered schema cannot be used for commitments");
+            return Ok(None);
+        };
+        let fields = Arc::new(fields);
+        self.schemas.lock().insert((name.to_owned(), version), Arc::clone(&fields));
+        Ok(Some(fields))
+    }
+
+    fn documents(&self, scope: &Scope, after: u64, limit: u32) -> Result<Vec<Listed>, ChainError> {
+        let found: Option<Vec<DocumentEntry>> = match scope {
+            Scope::All => self.ask(method::LIST, encode(&(after, limit)))?,
+            Scope::Party(name) => match party_of(name) {
+                Some(party) => self.ask(method::LIST_PARTY, encode(&(party, after, limit)))?,
+                None => None,
+            },
+        };
+        let listed = |entry: DocumentEntry| Listed {
+            number: entry.number,
+            id: entry.document.id,
+            latest: entry.document.latest,
+        };
+        Ok(found.unwrap_or_default().into_iter().map(listed).collect())
+    }
+
+    fn awaits_erasure(&self, id: &DocumentId, member: &str) -> Result<bool, ChainError> {
+        let erasure: Option<Option<Erasure>> = self.ask(ERASURE, encode(id))?;
+        Ok(erasure.flatten().is_some_and(|erasure| {
+            erasure.state == ErasureState::Ordered
+                && erasure.holders.iter().any(|holder| holder == member)
+                && !erasure.attestations.iter().any(|attestation| attestation.member == member)
+        }))
+    }
+
+    fn latest(&self, id: &DocumentId) -> Result<Option<u32>, ChainError> {
+        Ok(self.record(id)?.map(|document| document.latest))
+    }
+}
+
+/// The inverse of [`vouch_vault::chain::party_name`].
+fn party_of(name: &str) -> Option<Party> {
+    match name.split_once(':')? {
+        ("member", member) => Some(Party::member(member)),
+        ("subject", alias) => alias.parse().ok().map(Party::subject),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use vouch_types::SubjectId;
+    use vouch_vault::chain::party_name;
+
+    use super::*;
+
+    #[test]
+    fn names_of_parties_lead_back_to_them() {
+        for party in [Party::member("works"), Party::subject(SubjectId([7; 32]))] {
+            assert_eq!(party_of(&party_name(&party)), Some(party));
+        }
+        assert_eq!((party_of("works"), party_of("subject:7"), party_of("")), (None, None, None));
+    }
+}
