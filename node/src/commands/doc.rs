@@ -146,15 +146,18 @@ enum Command {
 
 /// The account that asks.
 #[derive(Debug, Clone, clap::Args)]
-pub(super) struct CallerArgs {
+pub struct CallerArgs {
     /// Key file of an account of the node's member
     #[arg(long = "key", value_name = "FILE", env = "VOUCH_KEY")]
-    pub(super) key: PathBuf,
+    pub key: PathBuf,
 }
 
 impl CallerArgs {
-    /// A client that signs its requests with this key.
-    pub(super) fn client(&self, global: &GlobalArgs) -> anyhow::Result<(Client, SecretKey)> {
+    /// A client that signs its requests with this key, and the key.
+    ///
+    /// # Errors
+    /// When the key cannot be opened, or no chain is named.
+    pub fn client(&self, global: &GlobalArgs) -> anyhow::Result<(Client, SecretKey)> {
         let key = open_keys(global, std::slice::from_ref(&self.key))?.pop().context("a key file")?;
         let mut config = global.client_config()?;
         if config.chain.is_none() {
@@ -188,7 +191,7 @@ struct DraftFile {
 ///
 /// # Errors
 /// What it must be.
-pub(super) fn parse_party(text: &str) -> Result<Party, String> {
+pub fn parse_party(text: &str) -> Result<Party, String> {
     match text.strip_prefix("subject:") {
         None => Ok(Party::member(text)),
         Some(alias) => {
