@@ -87,7 +87,7 @@ pub async fn run(args: Args, global: &GlobalArgs) -> anyhow::Result<ExitCode> {
             let client = global.client()?;
             let builder = client.transaction_builder().await?.register_subject(alias);
             if !global.json {
-                println!("subject:{alias}");
+                emit(global, &alias, |_| vec![format!("subject:{alias}")])?;
             }
             sign_and_submit(&client, builder, &signing, global).await
         }

@@ -74,7 +74,7 @@ fn version_lines(version: &Version, language: Language) -> Vec<String> {
         version.content.root
     )];
     for entry in &version.content.parties {
-        let party = vouch_types::document::Party::clone(&entry.party);
+        let party = entry.party.clone();
         let name = party.member.or_else(|| party.subject.map(|alias| format!("subject:{alias}"))).unwrap_or_default();
         let has_signed = version.signatures.iter().any(|signature| signature.party == entry.party);
         let mark = if has_signed { label(Text::Signed) } else { "" };
