@@ -1,4 +1,4 @@
-//! `vouch key`: generate, show.
+//! `vouch key`: generate, encryption, check, show.
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -10,6 +10,7 @@ use vouch_types::{PublicKey, api::Language};
 
 use super::{
     GlobalArgs,
+    doc::CallerArgs,
     output::{emit, table},
     password::{new_password, open_with_password},
     text::Text,
@@ -40,6 +41,11 @@ enum Action {
     /// Copy the file to the member's other nodes before the new key is registered. The old one stays: it opens what was
     /// sealed to it.
     Encryption,
+    /// Show at the node that a key is one of its member's accounts, and which roles it has
+    Check {
+        #[command(flatten)]
+        caller: CallerArgs,
+    },
     /// The public key, account and node id of a key file; needs no password
     Show {
         /// The file
@@ -51,10 +57,10 @@ enum Action {
 ///
 /// # Errors
 /// The keystore's.
-#[expect(clippy::unused_async, reason = "all commands are called in the same way")]
 pub async fn run(args: Args, global: &GlobalArgs) -> anyhow::Result<ExitCode> {
     let (file, public_key) = match args.action {
         Action::Encryption => return encryption(global),
+        Action::Check { caller } => return check(&caller, global).await,
         Action::Generate { file, unencrypted } => {
             let password = if unencrypted { None } else { Some(new_password(global, &file)?) };
             let key = keystore::generate()?;
@@ -77,6 +83,23 @@ pub async fn run(args: Args, global: &GlobalArgs) -> anyhow::Result<ExitCode> {
         "encrypted": keystore::is_encrypted(&file)?,
     });
     emit(global, &value, |language| lines(&file.display().to_string(), &public_key, language))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn check(caller: &CallerArgs, global: &GlobalArgs) -> anyhow::Result<ExitCode> {
+    let (client, _) = caller.client(global)?;
+    let account = client.account().await?.account;
+    emit(global, &account, |language| {
+        table(
+            language,
+            &[
+                (Text::Account, account.account.to_string()),
+                (Text::Member, account.member.clone()),
+                (Text::Title, account.name.clone()),
+                (Text::Roles, account.roles.join(", ")),
+            ],
+        )
+    })?;
     Ok(ExitCode::SUCCESS)
 }
 

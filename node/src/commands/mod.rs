@@ -10,6 +10,7 @@ pub mod block;
 pub mod completion;
 pub mod contract;
 pub mod decide;
+pub mod doc;
 pub mod events;
 pub mod global;
 pub mod gov;
@@ -20,7 +21,10 @@ pub mod params;
 pub mod password;
 pub mod peer;
 pub mod query;
+pub mod relation;
+pub mod schema;
 pub mod status;
+pub mod subject;
 pub mod text;
 pub mod tx;
 pub mod user;
@@ -51,6 +55,14 @@ pub enum ClientCommand {
     User(user::Args),
     /// Nodes of the consortium
     Peer(peer::Args),
+    /// Private documents: submit, read, sign, grant, dispute, erase
+    Doc(doc::Args),
+    /// Schemas of documents
+    Schema(schema::Args),
+    /// Persons, by their aliases
+    Subject(subject::Args),
+    /// Who serves, received from, or watches over whom
+    Relation(relation::Args),
     /// Parameters of the chain
     Params(params::Args),
     /// Make and look at key files
@@ -71,6 +83,10 @@ pub async fn run(command: ClientCommand, global: &GlobalArgs) -> ExitCode {
         ClientCommand::Member(args) => member::run(args, global).await,
         ClientCommand::User(args) => user::run(args, global).await,
         ClientCommand::Peer(args) => peer::run(args, global).await,
+        ClientCommand::Doc(args) => doc::run(args, global).await,
+        ClientCommand::Schema(args) => schema::run(args, global).await,
+        ClientCommand::Subject(args) => subject::run(args, global).await,
+        ClientCommand::Relation(args) => relation::run(args, global).await,
         ClientCommand::Params(args) => params::run(args, global).await,
         ClientCommand::Key(args) => key::run(args, global).await,
         ClientCommand::Events(args) => events::run(args, global).await,

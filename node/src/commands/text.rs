@@ -103,6 +103,27 @@ texts! {
     State: "record", "记录";
     SignedUpTo: "signed up to height", "已签名至高度";
     NoVotesRecord: "There is no record of votes: the node will abstain for a while.", "没有投票记录：节点将暂时不参与投票。";
+    Document: "document", "凭证";
+    Root: "root", "承诺根";
+    Schema: "schema", "模式";
+    Issuer: "issuer", "签发方";
+    EffectiveVersion: "effective version", "有效版本";
+    Disputes: "open disputes", "未决争议";
+    Erasure: "erasure", "删除";
+    Signed: "signed", "已签署";
+    Holds: "holds it", "已持有";
+    HoldsNot: "has not said that it holds it", "尚未证明持有";
+    Fields: "fields", "字段";
+    Staged: "staged", "待上链";
+    ReadAudit: "read audit, anchored / all", "访问审计（已锚定/全部）";
+    Damaged: "damaged", "损坏";
+    NothingDamaged: "Everything at rest is as it was.", "静态数据全部完好。";
+    Required: "required", "必填";
+    Public: "may be public", "可公开";
+    Parties: "parties", "当事方";
+    References: "references", "引用";
+    Purposes: "purposes", "用途";
+    Roles: "roles", "角色";
     ChainTrusted: "The chain id was taken from the node itself; name it with --chain to rely on the proof.", "链编号取自节点本身；如需采信该证明，请用 --chain 指定。";
 }
 

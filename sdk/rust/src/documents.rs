@@ -216,7 +216,7 @@ impl Client {
         let prepared = self.prepare(draft, id, 1, None).await?;
         self.stage(&prepared).await?;
         let arguments = encode(&(id, draft.schema.clone(), prepared.content.clone()));
-        self.carry_out(prepared, document::method::SUBMIT, arguments, signer).await
+        self.carry_out(&prepared, document::method::SUBMIT, arguments, signer).await
     }
 
     /// The same for a new version of a document.
@@ -235,7 +235,7 @@ impl Client {
         let prepared = self.prepare(draft, id, latest.saturating_add(1), Some(before)).await?;
         self.stage(&prepared).await?;
         let arguments = encode(&(id, Hash32(*before.as_bytes()), prepared.content.clone()));
-        self.carry_out(prepared, document::method::REVISE, arguments, signer).await
+        self.carry_out(&prepared, document::method::REVISE, arguments, signer).await
     }
 
     async fn prepare(
@@ -298,7 +298,7 @@ impl Client {
 
     async fn carry_out(
         &self,
-        prepared: Prepared,
+        prepared: &Prepared,
         method: &str,
         arguments: Vec<u8>,
         signer: &SecretKey,

@@ -4,6 +4,7 @@
 
 mod admission;
 mod crash;
+mod documents;
 mod forget;
 mod guide;
 mod input;

@@ -19,6 +19,7 @@ use crate::{
     Api, ApiError,
     caller::{DOCUMENT_ROLES, authenticate},
     extract::{MediaType, Paging, Path, Query, from_json},
+    routes::blocks::head,
 };
 
 /// Most bytes of a wish to read.
@@ -203,7 +204,7 @@ async fn audit_page(
     let items = api.documents()?.audit(document, after, limit).await?;
     let is_full = u32::try_from(items.len()).is_ok_and(|count| count >= limit);
     let next = items.last().filter(|_| is_full).map(|record| record.number.to_string());
-    Ok(Json(Page { items, next }))
+    Ok(Json(Page { head: head(api), items, next }))
 }
 
 /// This node's word that it destroyed a document

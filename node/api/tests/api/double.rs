@@ -463,7 +463,7 @@ pub fn api(backend: &Arc<Plain>) -> Router {
 
 pub fn api_with(backend: &Arc<Plain>, limits: Limits, shutdown: CancellationToken) -> Router {
     let backend: Arc<dyn Backend> = Arc::<Plain>::clone(backend);
-    router(ApiState::new(backend, &config(limits), shutdown))
+    router(ApiState::new(backend, None, &config(limits), shutdown))
 }
 
 pub struct Answer {

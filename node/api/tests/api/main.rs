@@ -1,5 +1,6 @@
 //! The API in front of a backend that is plain data: every route, every refusal, limits, streams, TLS.
 
+mod documents;
 mod double;
 mod events;
 mod fuzz;
