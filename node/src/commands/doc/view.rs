@@ -19,6 +19,9 @@ use super::{
     CallerArgs, found, version_of,
 };
 
+/// Holders asked for at a time: the most that a list of the contract gives.
+const HOLDERS_PAGE: usize = 50;
+
 /// One question to the contract, as JSON.
 async fn ask(client: &Client, method: &str, arguments: serde_json::Value) -> anyhow::Result<serde_json::Value> {
     let contract = parse_contract(vouch_types::document::CONTRACT).map_err(anyhow::Error::msg)?;
@@ -97,17 +100,31 @@ pub(super) async fn list(after: u64, limit: u32, global: &GlobalArgs) -> anyhow:
     Ok(ExitCode::SUCCESS)
 }
 
+/// Every member's word, page by page.
+async fn all_holders(client: &Client, id: DocumentId) -> anyhow::Result<Vec<serde_json::Value>> {
+    let mut all: Vec<serde_json::Value> = Vec::new();
+    loop {
+        let last = all.last().map(|last| (last["member"].clone(), last["version"].clone()));
+        let (member, version) = last.unwrap_or_else(|| (json!(""), json!(0)));
+        let page = json!({ "id": id, "after_member": member, "after_version": version, "limit": HOLDERS_PAGE });
+        let serde_json::Value::Array(page) = ask(client, "holders", page).await? else { return Ok(all) };
+        let is_last = page.len() < HOLDERS_PAGE;
+        all.extend(page);
+        if is_last {
+            return Ok(all);
+        }
+    }
+}
+
 pub(super) async fn holders(id: DocumentId, version: Option<u32>, global: &GlobalArgs) -> anyhow::Result<ExitCode> {
     let client = global.client()?;
     let version = version_of(&client, id, version).await?;
     let audience = client.audience(id, version).await?;
-    let holders = ask(&client, "holders", json!({ "id": id })).await?;
+    let holders = all_holders(&client, id).await?;
     let value = json!({ "document": id, "version": version, "entitled": audience, "holders": holders });
     emit(global, &value, |language| {
-        let holds = |member: &str| {
-            let all = holders.as_array().into_iter().flatten();
-            all.filter(|holder| holder["version"] == version).any(|holder| holder["member"] == member)
-        };
+        let holds =
+            |member: &str| holders.iter().any(|holder| holder["version"] == version && holder["member"] == member);
         let line = |entitled: &vouch_types::document::Entitled| {
             let text = if holds(&entitled.member) { Text::Holds } else { Text::HoldsNot };
             let fields = Text::Fields.in_language(language);
