@@ -50,7 +50,7 @@ pub fn new_password(global: &GlobalArgs, path: &Path) -> anyhow::Result<Password
             }
             password
         }
-        None => return Err(keystore::KeystoreError::PasswordRequired(path.into()).into()),
+        None => return Err(KeystoreError::PasswordRequired(path.into()).into()),
     };
     if password.is_empty() {
         bail!("an empty password protects nothing; for development there is --unencrypted");
