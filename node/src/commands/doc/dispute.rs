@@ -151,7 +151,7 @@ fn commitment(path: &Path) -> anyhow::Result<Hash32> {
             let kept = read(&beside).with_context(|| beside.display().to_string())?;
             let mut salt = [0; 32];
             hex::decode_to_slice(kept.trim_ascii(), &mut salt)
-                .with_context(|| format!("{} is no salt", beside.display()))?;
+                .map_err(|error| anyhow::anyhow!("{} is no salt: {error}", beside.display()))?;
             salt
         }
         Err(error) => return Err(error).with_context(|| beside.display().to_string()),
