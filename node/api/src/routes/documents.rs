@@ -57,7 +57,7 @@ pub(crate) struct StageQuery {
 #[utoipa::path(
     post, path = "/api/v1/documents/stage", tag = "documents",
     params(("root" = DocumentRoot, Query, description = "Root of the commitment")),
-    request_body(content((String = "application/octet-stream"))),
+    request_body(content = String, content_type = "application/octet-stream"),
     security(("account" = [])),
     responses(
         (status = 200, description = "Checked and kept", body = StagedView),
