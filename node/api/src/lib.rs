@@ -17,6 +17,7 @@ mod backend;
 mod config;
 mod connections;
 mod error;
+mod explorer;
 mod extract;
 mod feed;
 mod metrics;
