@@ -25,6 +25,9 @@ export function duration(ms: number): string {
   return text('days', Math.floor(s / 86_400));
 }
 
+/** Between blocks: tenths of a second matter. */
+export const interval = (ms: number): string => (ms < 10_000 ? text('seconds', (ms / 1000).toFixed(1)) : duration(ms));
+
 export const ago = (ms: number, now: number): string => text('ago', duration(now - ms));
 
 export function bytes(value: number): string {

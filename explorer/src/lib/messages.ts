@@ -17,7 +17,7 @@ export const messages = {
   ago: ['{0} ago', '{0}前'],
   live: ['Live', '实时'], connecting: ['Connecting', '连接中'], retrying: ['Live stream lost, trying again', '实时连接中断，正在重连'],
   unreachable: ['The node does not answer; what is shown may be old', '节点无响应，所示内容可能已过时'],
-  peers_of: ['{0}/{1} nodes', '{0}/{1} 节点'], every: ['a block every {0}', '每 {0} 出块'],
+  peers_of: ['{0}/{1} nodes', '{0}/{1} 节点'], every: ['a block every {0}', '每{0}出块'],
   new_rows: ['{0} new', '{0} 条新记录'], none_yet: ['Nothing here yet', '暂无内容'],
   none_blocks: ['The chain has no block yet; the first comes with the first transaction or the idle interval.', '链上尚无区块；首个区块随首笔交易或空闲间隔产生。'],
   none_transactions: ['No transaction stands in the blocks looked at.', '所查区块内没有交易。'],

@@ -7,6 +7,13 @@ import { fromHex, NotProven, verifyBlock, verifyProof, type Claim, type Signed }
 /** The kernel's parameters are in every state, so a proof of them leads to the validator sets of any head. */
 const ANCHOR = '/contracts/system/state/706172616d73?proof=true';
 
+export type Trust = { state: 'checking' | 'ok' | 'bad' | 'unchecked' | 'unable'; detail?: string };
+
+/** A proof that does not hold is the node's fault; whatever else went wrong says nothing about the node. */
+export function trustOf(error: unknown): Trust {
+  return { state: error instanceof NotProven ? 'bad' : 'unable', detail: (error as Error).message };
+}
+
 let anchor: { chain: string; height: number; proof: Uint8Array } | null = null;
 let asking: Promise<void> | null = null;
 
