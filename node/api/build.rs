@@ -1,11 +1,17 @@
 //! Puts the explorer, if it was built, into the program: a table of the files under `explorer/dist/app`.
 
-use std::{env, fmt::Write as _, fs, path::Path};
+use std::{
+    env,
+    fmt::Write as _,
+    fs,
+    io::{Write as _, stdout},
+    path::Path,
+};
 
 fn main() {
     let root = Path::new(&env::var("CARGO_MANIFEST_DIR").expect("cargo sets it")).join("../../explorer/dist");
     // The folder is always there; what is in it comes and goes with the explorer's build.
-    println!("cargo:rerun-if-changed={}", root.display());
+    writeln!(stdout(), "cargo:rerun-if-changed={}", root.display()).expect("cargo reads what is written");
     let app = root.join("app");
     let list = fs::read_to_string(app.join("files.tsv")).unwrap_or_default();
     let mut table = String::from("&[\n");
