@@ -41,7 +41,7 @@ pub(crate) async fn serve(method: Method, uri: Uri, headers: HeaderMap) -> Respo
     let path = uri.path().trim_start_matches('/');
     let is_read = method == Method::GET || method == Method::HEAD;
     if !is_read || path == "api" || path.starts_with("api/") {
-        return fallback::unknown_route(uri).await.into_response();
+        return fallback::unknown_route(&uri).into_response();
     }
     if let Some(file) = FILES.iter().find(|file| file.path == path) {
         return answer(file, &headers);
@@ -49,7 +49,7 @@ pub(crate) async fn serve(method: Method, uri: Uri, headers: HeaderMap) -> Respo
     // A person who follows a link asks for HTML; a program that mistyped a path gets a problem.
     let wants_page = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
     if !wants_page.is_some_and(|accept| accept.contains("text/html")) || path.starts_with("assets/") {
-        return fallback::unknown_route(uri).await.into_response();
+        return fallback::unknown_route(&uri).into_response();
     }
     match FILES.iter().find(|file| file.path == "index.html") {
         Some(page) => answer(page, &headers),
