@@ -53,6 +53,12 @@ has_libclang() {
   ldconfig -p 2>/dev/null | grep -qE 'libclang(-[0-9.]+)?\.so'
 }
 
+# The explorer is built with Node.js 20 or newer; Debian 12 has 18, which Vite 7 refuses.
+has_npm() {
+  command -v npm >/dev/null && command -v node >/dev/null &&
+    [ "$(node -p 'Number(process.versions.node.split(".")[0]) >= 20' 2>/dev/null)" = true ]
+}
+
 # Places that tests and programs read from the environment.
 export_test_places() {
   VOUCH_BIN=$(bin_dir)/vouch

@@ -46,6 +46,17 @@ done
 
 cargo fetch --locked --quiet
 
+# The explorer and its tests; everything else is built without them, so failing here fails nothing.
+extras=()
+{ command -v node && command -v npm; } >/dev/null 2>&1 || extras+=(nodejs npm)
+command -v chromium >/dev/null || extras+=(chromium)
+fc-list 2>/dev/null | grep -qi cjk || extras+=(fonts-noto-cjk fontconfig)
+if [ ${#extras[@]} -gt 0 ]; then
+  printf 'for the explorer: %s\n' "${extras[*]}"
+  install "${extras[@]}" || printf 'setup: they could not be installed; the explorer or its browser tests are left out\n' >&2
+fi
+has_npm || printf 'setup: no Node.js 20 or newer with npm, so the program is built without the explorer\n' >&2
+
 # Contracts are compiled for WebAssembly. Building them installs a compiler that can, where none is there.
 use_target_dir
 export_test_places

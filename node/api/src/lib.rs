@@ -19,6 +19,7 @@ mod config;
 mod connections;
 mod documents;
 mod error;
+mod explorer;
 mod extract;
 mod feed;
 mod metrics;

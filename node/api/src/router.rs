@@ -17,8 +17,9 @@ use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::{
-    AdminToken, ApiConfig, ApiError, Backend, Documents, Limits,
+    AdminToken, ApiConfig, Backend, Documents, Limits,
     caller::Nonces,
+    explorer,
     metrics::Metrics,
     middleware,
     rate_limit::RateLimiter,
@@ -100,7 +101,7 @@ pub fn router(api: Api) -> Router {
         .route("/health", get(node::health))
         .route("/ready", get(node::ready))
         .route("/metrics", get(node::metrics))
-        .fallback(fallback::unknown_route)
+        .fallback(explorer::serve)
         .method_not_allowed_fallback(fallback::method_not_allowed)
         .layer(axum::middleware::from_fn_with_state(with_api(&api), middleware::limit_time))
         .layer(axum::middleware::from_fn_with_state(with_api(&api), middleware::admit))

@@ -9,12 +9,19 @@
 
 use std::sync::{Mutex, PoisonError};
 
+use serde_json::{Value, json};
 use vouch_types::{
     ChainId,
     light::{Fact, PROOF_BYTES_MAX, ProofBundle},
+    receipt::{Outcome, Receipt},
+    transaction::VerifiedTransaction,
 };
 
+mod block;
+
 const CHAIN_BYTES: usize = 32;
+/// Room beside a proof for a header and its certificate, as text.
+const BLOCK_TEXT_BYTES_MAX: usize = 64 << 10;
 
 static INPUT: Mutex<Vec<u8>> = Mutex::new(Vec::new());
 static ANSWER: Mutex<Vec<u8>> = Mutex::new(Vec::new());
@@ -24,7 +31,7 @@ static ANSWER: Mutex<Vec<u8>> = Mutex::new(Vec::new());
 #[unsafe(no_mangle)]
 pub extern "C" fn reserve(bytes: u32) -> *mut u8 {
     let bytes = bytes as usize;
-    if bytes > CHAIN_BYTES + PROOF_BYTES_MAX {
+    if bytes > CHAIN_BYTES + 4 + PROOF_BYTES_MAX + BLOCK_TEXT_BYTES_MAX {
         return core::ptr::null_mut();
     }
     let mut input = INPUT.lock().unwrap_or_else(PoisonError::into_inner);
@@ -32,14 +39,26 @@ pub extern "C" fn reserve(bytes: u32) -> *mut u8 {
     input.as_mut_ptr()
 }
 
-/// Checks what was written: 1 when the proof holds, else 0. Either way the answer says more.
+/// Checks what was written as `chain id ‖ proof`: 1 when the proof holds, else 0. Either way the answer says more.
 #[allow(unsafe_code, reason = "a name that the page looks for")]
 #[unsafe(no_mangle)]
 pub extern "C" fn verify() -> u32 {
+    answer(check)
+}
+
+/// Checks what was written as `chain id ‖ length of the proof, u32 little-endian ‖ proof ‖ {"header", "certificate"}`: 1
+/// when the block is final by the validator sets that the proof leads to, else 0.
+#[allow(unsafe_code, reason = "a name that the page looks for")]
+#[unsafe(no_mangle)]
+pub extern "C" fn verify_block() -> u32 {
+    answer(block::check)
+}
+
+fn answer(check: impl Fn(&[u8]) -> Result<String, String>) -> u32 {
     let input = core::mem::take(&mut *INPUT.lock().unwrap_or_else(PoisonError::into_inner));
     let (holds, text) = match check(&input) {
         Ok(text) => (1, text),
-        Err(error) => (0, format!("{{\"error\":{}}}", quoted(&error))),
+        Err(error) => (0, json!({ "error": error }).to_string()),
     };
     *ANSWER.lock().unwrap_or_else(PoisonError::into_inner) = text.into_bytes();
     holds
@@ -65,59 +84,62 @@ pub extern "C" fn answer_bytes() -> u32 {
 /// The verifier's text.
 pub fn check(input: &[u8]) -> Result<String, String> {
     let (chain, proof) = input.split_first_chunk::<CHAIN_BYTES>().ok_or("a chain id has 32 bytes")?;
-    let bundle = ProofBundle::from_bytes(proof).map_err(|error| error.to_string())?;
+    let bundle = bundle_from(proof)?;
     let claim = bundle.verify(ChainId(*chain)).map_err(|error| error.to_string())?;
     let fact = match &claim.fact {
-        Fact::Transaction { transaction, index } => {
-            format!("{{\"kind\":\"transaction\",\"tx\":\"{}\",\"index\":{index}}}", transaction.id())
-        }
-        Fact::Receipt(receipt) => {
-            format!("{{\"kind\":\"receipt\",\"tx\":\"{}\",\"index\":{}}}", receipt.tx, receipt.index)
-        }
-        Fact::Event { event, index, receipt } => format!(
-            "{{\"kind\":\"event\",\"tx\":\"{}\",\"index\":{index},\"contract\":{},\"name\":{},\"data\":\"{}\"}}",
-            receipt.tx,
-            quoted(event.contract.as_str()),
-            quoted(&event.name),
-            hex(&event.data)
-        ),
-        Fact::State { key, value } => format!(
-            "{{\"kind\":\"state\",\"key\":\"{}\",\"value\":{}}}",
-            hex(key),
-            value.as_ref().map_or_else(|| "null".to_owned(), |value| format!("\"{}\"", hex(value)))
-        ),
+        Fact::Transaction { transaction, index } => transaction_facts(transaction, *index),
+        Fact::Receipt(receipt) => receipt_facts(receipt),
+        Fact::Event { event, index, receipt } => json!({
+            "kind": "event", "tx": receipt.tx, "index": index, "contract": event.contract, "name": event.name,
+            "data": hex(&event.data),
+        }),
+        Fact::State { key, value } => json!({ "kind": "state", "key": hex(key), "value": value.as_deref().map(hex) }),
     };
-    Ok(format!(
-        "{{\"chain\":\"{}\",\"height\":{},\"block\":\"{}\",\"time_ms\":{},\"fact\":{fact}}}",
-        claim.chain, claim.height, claim.block, claim.time
-    ))
+    let (chain, height, block, time_ms) = (claim.chain, claim.height, claim.block, claim.time);
+    Ok(json!({ "chain": chain, "height": height, "block": block, "time_ms": time_ms, "fact": fact }).to_string())
+}
+
+/// A bundle from its bytes, or from the JSON text that `vouch tx proof` writes; the first byte tells them apart.
+fn bundle_from(proof: &[u8]) -> Result<ProofBundle, String> {
+    let bundle = if proof.first() == Some(&b'{') {
+        ProofBundle::from_json(core::str::from_utf8(proof).map_err(|error| error.to_string())?)
+    } else {
+        ProofBundle::from_bytes(proof)
+    };
+    bundle.map_err(|error| error.to_string())
+}
+
+/// What a transaction says, so that the page compares it with what it was told.
+fn transaction_facts(transaction: &VerifiedTransaction, index: u32) -> Value {
+    let body = transaction.body();
+    let calls = body
+        .calls
+        .iter()
+        .map(|call| json!({ "contract": call.contract, "method": call.method, "arguments": hex(&call.arguments) }));
+    json!({
+        "kind": "transaction", "tx": transaction.id(), "index": index, "expiry": body.expiry,
+        "bytes": transaction.raw().len(), "calls": calls.collect::<Vec<_>>(),
+    })
+}
+
+fn receipt_facts(receipt: &Receipt) -> Value {
+    let (outcome, code) = match &receipt.outcome {
+        Outcome::Success => ("success", None),
+        Outcome::Failed(failure) => ("failed", Some(&failure.code)),
+    };
+    json!({
+        "kind": "receipt", "tx": receipt.tx, "index": receipt.index, "outcome": outcome, "code": code,
+        "fuel_used": receipt.fuel_used, "output_hash": receipt.output_hash, "events_root": receipt.events_root,
+    })
 }
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn quoted(text: &str) -> String {
-    let mut out = String::from("\"");
-    for c in text.chars() {
-        match c {
-            '"' | '\\' => out.extend(['\\', c]),
-            c if c < ' ' => out.push_str(&format!("\\u{:04x}", c as u32)),
-            c => out.push(c),
-        }
-    }
-    out.push('"');
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn texts_are_quoted() {
-        assert_eq!(quoted("a\"b\\c\nd凭"), "\"a\\\"b\\\\c\\u000ad凭\"");
-    }
 
     #[test]
     fn what_is_no_proof_is_refused() {

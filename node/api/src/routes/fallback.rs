@@ -8,7 +8,7 @@ use axum::{
 use crate::ApiError;
 
 /// No route has this path.
-pub(crate) async fn unknown_route(uri: Uri) -> ApiError {
+pub(crate) fn unknown_route(uri: &Uri) -> ApiError {
     const SHOWN: usize = 200;
     let path: String = uri.path().chars().take(SHOWN).collect();
     ApiError::new("route.unknown", format!("no route has the path {path}")).at("path")
