@@ -2,6 +2,7 @@
 //!
 //! Exit codes: 0 done; 1 no node could be reached or it failed; 2 wrong usage; 3 refused (bad input, unknown thing);
 //! 4 a proof shows nothing; 5 the transaction is final but failed; 6 the node's condition is not ok.
+//! `vouch scan` says 3 when it finds something and 1 when a file could not be judged.
 //!
 //! With `--json` a command writes one JSON value (or one per line when it follows something) to standard output and errors
 //! as a problem document to standard error. Without, texts are in the language of `--lang` or of the environment.
@@ -10,6 +11,7 @@ pub mod block;
 pub mod completion;
 pub mod contract;
 pub mod decide;
+pub mod deid;
 pub mod events;
 pub mod global;
 pub mod gov;
@@ -20,6 +22,9 @@ pub mod params;
 pub mod password;
 pub mod peer;
 pub mod query;
+pub mod rules;
+pub mod scan;
+pub mod source;
 pub mod status;
 pub mod text;
 pub mod tx;
@@ -57,6 +62,12 @@ pub enum ClientCommand {
     Key(key::Args),
     /// Follow blocks, transactions and events
     Events(events::Args),
+    /// Find sensitive data in files
+    Scan(scan::Args),
+    /// Take sensitive data out of a file
+    Deid(deid::Args),
+    /// Look at, check and sign rules for sensitive data
+    Rules(rules::Args),
 }
 
 /// Runs one of them and shows what went wrong.
@@ -74,6 +85,9 @@ pub async fn run(command: ClientCommand, global: &GlobalArgs) -> ExitCode {
         ClientCommand::Params(args) => params::run(args, global).await,
         ClientCommand::Key(args) => key::run(args, global).await,
         ClientCommand::Events(args) => events::run(args, global).await,
+        ClientCommand::Scan(args) => scan::run(&args, global),
+        ClientCommand::Deid(args) => deid::run(&args, global),
+        ClientCommand::Rules(args) => rules::run(args, global),
     };
     result.unwrap_or_else(|error| report_error(&error, global, Side::Client))
 }
