@@ -2,6 +2,7 @@
 //!
 //! Exit codes: 0 done; 1 no node could be reached or it failed; 2 wrong usage; 3 refused (bad input, unknown thing);
 //! 4 a proof shows nothing; 5 the transaction is final but failed; 6 the node's condition is not ok.
+//! `vouch scan` says 3 when it finds something and 1 when a file could not be judged.
 //!
 //! With `--json` a command writes one JSON value (or one per line when it follows something) to standard output and errors
 //! as a problem document to standard error. Without, texts are in the language of `--lang` or of the environment.
@@ -11,6 +12,7 @@ pub mod completion;
 pub mod contract;
 pub mod decide;
 pub mod doc;
+pub mod deid;
 pub mod events;
 pub mod global;
 pub mod gov;
@@ -23,6 +25,9 @@ pub mod peer;
 pub mod query;
 pub mod relation;
 pub mod schema;
+pub mod rules;
+pub mod scan;
+pub mod source;
 pub mod status;
 pub mod subject;
 pub mod text;
@@ -69,6 +74,12 @@ pub enum ClientCommand {
     Key(key::Args),
     /// Follow blocks, transactions and events
     Events(events::Args),
+    /// Find sensitive data in files
+    Scan(scan::Args),
+    /// Take sensitive data out of a file
+    Deid(deid::Args),
+    /// Look at, check and sign rules for sensitive data
+    Rules(rules::Args),
 }
 
 /// Runs one of them and shows what went wrong.
@@ -90,6 +101,9 @@ pub async fn run(command: ClientCommand, global: &GlobalArgs) -> ExitCode {
         ClientCommand::Params(args) => params::run(args, global).await,
         ClientCommand::Key(args) => key::run(args, global).await,
         ClientCommand::Events(args) => events::run(args, global).await,
+        ClientCommand::Scan(args) => scan::run(&args, global),
+        ClientCommand::Deid(args) => deid::run(&args, global),
+        ClientCommand::Rules(args) => rules::run(args, global),
     };
     result.unwrap_or_else(|error| report_error(&error, global, Side::Client))
 }

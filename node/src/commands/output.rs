@@ -79,6 +79,19 @@ pub fn time_text(ms: u64) -> String {
 #[error("{0}")]
 pub struct Stopped(pub String);
 
+/// A command refuses what it was given.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Refused(pub Box<Problem>);
+
+impl Refused {
+    /// An error by its code, with what is wrong and where.
+    #[must_use]
+    pub fn error(code: &str, detail: impl Into<String>, location: impl Into<String>) -> anyhow::Error {
+        Self(Box::new(Problem::new(code, detail).at(location))).into()
+    }
+}
+
 /// Whose settings are at fault when an error has no code of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Side {
@@ -95,6 +108,8 @@ pub fn report_error(error: &anyhow::Error, global: &GlobalArgs, side: Side) -> E
         let sdk = cause.downcast_ref::<vouch_sdk::Error>().map(vouch_sdk::Error::to_problem);
         let keystore = || cause.downcast_ref::<vouch_sdk::KeystoreError>();
         let stopped = || cause.downcast_ref::<Stopped>().map(|error| Problem::new("node.stopped", error.to_string()));
+        let refused = || cause.downcast_ref::<Refused>().map(|error| (*error.0).clone());
+        let sdk = sdk.or_else(refused);
         sdk.or_else(|| keystore().map(|error| Problem::new(error.code(), error.to_string()))).or_else(stopped)
     });
     let code = match side {

@@ -124,6 +124,20 @@ texts! {
     References: "references", "引用";
     Purposes: "purposes", "用途";
     Roles: "roles", "角色";
+    Field: "field", "字段";
+    Record: "record", "记录";
+    Bytes: "bytes", "字节";
+    Findings: "findings", "发现";
+    Level: "level", "级别";
+    Rule: "rule", "规则";
+    Name: "name", "名称";
+    Category: "group", "分组";
+    Check: "check", "校验";
+    Context: "context", "上下文";
+    Fields: "field names", "字段名";
+    Written: "written to", "已写入";
+    Passed: "passed", "通过";
+    Signer: "signer", "签署者";
     ChainTrusted: "The chain id was taken from the node itself; name it with --chain to rely on the proof.", "链编号取自节点本身；如需采信该证明，请用 --chain 指定。";
 }
 

@@ -39,6 +39,7 @@ pub(super) fn walk<V: Visitor>(input: &mut impl BufRead, walker: &mut Walker<'_,
         let ends_line = cell.end != [separator];
         let value = plain(&cell.raw, walker.line)?;
         if walker.record == 0 {
+            walker.name(&value);
             head.push(value);
             if head.len() > COLUMNS_MAX {
                 return Err(StreamError::Format { line: 1, why: format!("more than {COLUMNS_MAX} columns") });

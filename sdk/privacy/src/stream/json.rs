@@ -62,6 +62,7 @@ impl<R: BufRead, V: Visitor> Reader<'_, '_, R, V> {
             (b'"', Expect::Key | Expect::KeyOrEnd) => {
                 let raw = self.string()?;
                 let key = self.unescape(&raw)?;
+                self.walker.name(&key);
                 self.walker.write(&raw)?;
                 self.walker.pass(&raw);
                 if let Some(level) = self.levels.last_mut() {

@@ -102,6 +102,9 @@ pub trait Visitor {
 
     /// A record begins.
     fn record(&mut self) {}
+
+    /// The name of a field: a head cell of CSV, each time a key of JSON. Names stay as they are.
+    fn name(&mut self, _place: &Place<'_>, _name: &str) {}
 }
 
 /// Shows every value of a file to a visitor and writes the file again to `output`, if there is one.
@@ -152,6 +155,11 @@ impl<V: Visitor> Walker<'_, V> {
     ) -> Result<Option<String>, StreamError> {
         let place = Place { field, line, record: self.record, offset };
         self.visitor.value(&place, value).map_err(|error| StreamError::Visitor { line, error })
+    }
+
+    fn name(&mut self, name: &str) {
+        let place = Place { field: None, line: self.line, record: self.record, offset: self.offset };
+        self.visitor.name(&place, name);
     }
 
     fn begin_record(&mut self) {

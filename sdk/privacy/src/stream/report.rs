@@ -1,6 +1,6 @@
 //! The two visitors: one that reports what is in a file, one that takes it out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
@@ -75,6 +75,8 @@ pub struct Scanner<'a> {
     least: Grade,
     listed_max: usize,
     fields: Fields,
+    /// Names that hold something sensitive themselves, as those of a table without a head line do; never told.
+    hidden: BTreeSet<String>,
     /// Rules found in the record so far.
     record: BTreeMap<RuleId, Grade>,
     report: Report,
@@ -110,7 +112,8 @@ impl<'a> Scanner<'a> {
             values: 0,
             bytes: 0,
         };
-        Self { engine, profile, least, listed_max, fields: Fields::default(), record: BTreeMap::new(), report }
+        let (fields, hidden) = (Fields::default(), BTreeSet::new());
+        Self { engine, profile, least, listed_max, fields, hidden, record: BTreeMap::new(), report }
     }
 
     /// The report.
@@ -124,6 +127,11 @@ impl<'a> Scanner<'a> {
         let found: Vec<(&str, Grade)> = self.record.iter().map(|(rule, level)| (rule.as_str(), *level)).collect();
         self.report.level = self.report.level.max(self.profile.document_level(&found));
         self.record.clear();
+    }
+
+    /// When there are more of these names than are remembered, none is told.
+    fn is_hidden(&self, name: &str) -> bool {
+        self.hidden.len() >= FIELDS_MAX || self.hidden.contains(name)
     }
 
     fn note(&mut self, place: &Place<'_>, value: &str, finding: &Finding) {
@@ -143,7 +151,7 @@ impl<'a> Scanner<'a> {
         self.report.findings.push(Located {
             rule: finding.rule.clone(),
             level,
-            field: place.field.map(str::to_owned),
+            field: place.field.filter(|name| !self.is_hidden(name)).map(str::to_owned),
             line: place.line + before.bytes().filter(|byte| *byte == b'\n').count() as u64,
             column: before.get(line_start..).unwrap_or_default().chars().count() as u64 + 1,
             record: place.record,
@@ -169,6 +177,19 @@ impl Visitor for Scanner<'_> {
 
     fn record(&mut self) {
         self.end_record();
+    }
+
+    fn name(&mut self, place: &Place<'_>, name: &str) {
+        if self.fields.0.contains_key(name) || self.hidden.contains(name) {
+            return;
+        }
+        let found = self.engine.scan(name, None);
+        if !found.is_empty() && self.hidden.len() < FIELDS_MAX {
+            self.hidden.insert(name.to_owned());
+        }
+        for finding in found {
+            self.note(place, name, &finding);
+        }
     }
 }
 
