@@ -118,7 +118,7 @@ fn show(rule: &Rule, global: &GlobalArgs) -> anyhow::Result<()> {
                 (Text::Level, rule.level.to_string()),
                 (Text::Check, check.as_ref().map(super::output::inline).unwrap_or_default()),
                 (Text::Context, rule.context.join(" ")),
-                (Text::Fields, rule.keys.join(" ")),
+                (Text::FieldNames, rule.keys.join(" ")),
             ],
         );
         lines.extend(rule.valid.iter().map(|sample| format!("  + {sample}")));

@@ -134,7 +134,7 @@ texts! {
     Category: "group", "分组";
     Check: "check", "校验";
     Context: "context", "上下文";
-    Fields: "field names", "字段名";
+    FieldNames: "field names", "字段名";
     Written: "written to", "已写入";
     Passed: "passed", "通过";
     Signer: "signer", "签署者";
