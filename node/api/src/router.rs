@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::{
-    AdminToken, ApiConfig, Backend, Documents, Limits,
+    AdminToken, ApiConfig, ApiError, Backend, Documents, Limits,
     caller::Nonces,
     explorer,
     metrics::Metrics,
