@@ -370,7 +370,7 @@ mod tests {
             (
                 "t.csv",
                 TABLE,
-                Some(format!("{head}[rules.C_MOBILE_CN]\nalgorithm = \"mask\"\nfirst = 11\nlast = 0\n")),
+                Some(format!("{head}[rules.C_MOBILE_CN]\nalgorithm = \"suppress\"\nlabel = \"13700000000\"\n")),
                 "deid.residue",
             ),
             ("t.csv", TABLE, Some(format!("{head}[levels.3]\nalgorithm = \"vault_token\"\n")), "deid.plan"),
