@@ -338,7 +338,7 @@ mod tests {
     fn an_empty_vault_section_means_the_vaults_own_bounds_and_a_wrong_one_is_named() {
         let settings = NodeConfig::check(Path::new("/home"), ConfigFile::default()).unwrap().vault;
         assert_eq!(settings.limits, VaultLimits::default());
-        assert_eq!(settings.files(), Path::new("/home/vault/files"));
+        assert_eq!(settings.files(), Path::new("/home").join("vault/files"));
         let vault = VaultSection { audit_keep_months: 5, ..VaultSection::default() };
         let error = NodeConfig::check(Path::new("/home"), ConfigFile { vault, ..ConfigFile::default() }).unwrap_err();
         assert!(format!("{error:#}").contains("vault.audit_keep_months"), "{error:#}");
