@@ -15,7 +15,7 @@ use vouch_types::{
 };
 use vouch_vault::{
     Access, AuditRecord, Chain as _, Damage, Delivery, Place, Question, ReadAnswer, ReadRefusal, ReadRequest,
-    StageError, VersionKey,
+    StageError, Vault, VersionKey,
 };
 
 use crate::{
@@ -189,7 +189,7 @@ impl Documents for NodeDocuments {
     }
 
     async fn check(&self) -> Result<CheckView, ApiError> {
-        let damages = self.vault.ask(|vault, now| vault.check_everything(now)).await?;
+        let damages = self.vault.ask(Vault::check_everything).await?;
         Ok(CheckView { damages: damages.iter().map(damage_view).collect() })
     }
 }

@@ -19,7 +19,7 @@ const REGULATOR: usize = 3;
 const NAME: &str = "Lin Ceshi";
 const TASK: &str = "Sorting parcels, hall 3";
 
-/// Fields by slot: name, id_number, task, remark, shifts.
+/// Fields by slot: name, `id_number`, task, remark, shifts.
 fn schema() -> Value {
     let field = |name: &str, kind: &str, grade: u8, public: bool, required: bool, readers: u8| {
         json!({ "name": name, "title_en": name, "title_zh": "字段", "kind": kind, "grade": grade, "public": public,
