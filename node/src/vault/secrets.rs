@@ -138,7 +138,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let password = Password::new("correct horse");
         let first = new_encryption_key(folder.path(), Some(&password)).unwrap();
-        let keys = MemberKeys::open(folder.path(), Some(password.clone())).unwrap();
+        let keys = MemberKeys::open(folder.path(), Some(password)).unwrap();
         assert!(keys.has(&first.0));
         let second = new_encryption_key(folder.path(), None).unwrap();
         keys.held.lock().looked_at = None;

@@ -290,7 +290,7 @@ fn blocks_come_once_in_order_from_the_feed_or_from_the_ledger() {
     assert_eq!(changes(taken.last().unwrap()).first(), Some(&ChainChange::Version(key(1))));
     assert!(blocks.due().is_none() && blocks.take().unwrap().is_empty());
     // One that took in none begins with the newest.
-    assert_eq!(heights(&Blocks::begin(reader.clone(), Height::ZERO).take().unwrap()), [head.0]);
+    assert_eq!(heights(&Blocks::begin(reader, Height::ZERO).take().unwrap()), [head.0]);
     // The feed may be ahead, behind, or silent.
     network.submit(key(2), 8);
     network.submit(key(3), 9);
