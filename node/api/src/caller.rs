@@ -201,7 +201,8 @@ mod tests {
         assert_eq!(code(nonces.take(one, [2; 16], 1_000 + WINDOW_MS, 1_000)), "ok");
         assert_eq!(code(nonces.take(one, [1; 16], 1_000, 1_000 + WINDOW_MS)), "caller.replayed");
         assert_eq!(code(nonces.take(one, [2; 16], 1_000 + WINDOW_MS, 1_000 + 2 * WINDOW_MS)), "caller.replayed");
-        assert_eq!(nonces.0.lock().known.len(), nonces.0.lock().order.len());
+        let seen = nonces.0.lock();
+        assert_eq!(seen.known.len(), seen.order.len());
     }
 
     #[test]
