@@ -7,7 +7,7 @@
 # Prints the directory. Quick when nothing changed.
 #
 # usage: scripts/build-contracts.sh [--types | --package NAME ...]
-#   --types          only light.wasm: the proof verifier, which is sdk/types for the browser
+#   --types          only light.wasm, reader.wasm and uplink.wasm: sdk/types, sdk/privacy and sdk/uplink for the browser
 #   --package NAME   only this contract; may be repeated
 # environment: VOUCH_CONTRACTS_OUT, CARGO_TARGET_DIR, WASM_TOOLCHAIN=auto|rustup|debian
 set -euo pipefail
@@ -25,7 +25,7 @@ advice="run: rustup target add $target"
 packages=()
 while [ $# -gt 0 ]; do
   case $1 in
-    --types) packages+=(light) ;;
+    --types) packages+=(light reader uplink) ;;
     --package) packages+=("${2:?--package needs a name}"); shift ;;
     -h | --help) sed -n '2,/^set /p' "${BASH_SOURCE[0]}" | sed '$d; s/^# \{0,1\}//'; exit 0 ;;
     *) fail "unknown argument $1" ;;

@@ -1,15 +1,18 @@
 #!/usr/bin/env bash
-# Builds the explorer into explorer/dist/app, from where node/api takes it into the program: the verifier as WebAssembly,
-# the packages that package-lock.json pins, the pages. Quick when nothing changed.
+# Builds the explorer into explorer/dist/app, from where node/api takes it into the program: verifier, reader and uplink as
+# WebAssembly, the packages that package-lock.json pins, the pages, verifier.html. Quick when nothing changed.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 contracts=$(VOUCH_CONTRACTS_OUT=${VOUCH_CONTRACTS:-} scripts/build-contracts.sh --types)
-cmp -s "$contracts/light.wasm" explorer/src/generated/light.wasm || cp "$contracts/light.wasm" explorer/src/generated/light.wasm
+for module in light reader uplink; do
+  cmp -s "$contracts/$module.wasm" "explorer/src/generated/$module.wasm" ||
+    cp "$contracts/$module.wasm" "explorer/src/generated/$module.wasm"
+done
 
 cd explorer
 # What the pages are made of, to know whether they are to be made again.
-state=$(find package-lock.json index.html vite.config.ts svelte.config.js scripts src public -type f -print0 | sort -z |
+state=$(find package-lock.json index.html vite.config.ts vite.verifier.config.ts svelte.config.js scripts src verifier public -type f -print0 | sort -z |
   xargs -0 sha256sum | sha256sum | cut -d' ' -f1)
 if [ -f dist/state ] && [ -f dist/app/files.tsv ] && [ -d node_modules ] && [ "$(cat dist/state)" = "$state" ]; then
   exit 0

@@ -50,7 +50,7 @@ has_libclang() {
   # libclang-cpp, which other packages bring along, is another library and does not serve.
   compgen -G '/usr/lib/llvm-*/lib/libclang.so*' >/dev/null && return 0
   compgen -G '/usr/lib/llvm-*/lib/libclang-[0-9]*.so*' >/dev/null && return 0
-  ldconfig -p 2>/dev/null | grep -qE 'libclang(-[0-9.]+)?\.so'
+  ldconfig -p 2>/dev/null | grep -E 'libclang(-[0-9.]+)?\.so' >/dev/null
 }
 
 # The explorer is built with Node.js 20 or newer; Debian 12 has 18, which Vite 7 refuses.
@@ -72,9 +72,12 @@ export_measurement() {
   model=$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo 2>/dev/null | head -n 1)
   VOUCH_FIGURES=$PWD/docs/figures
   VOUCH_COMMIT=$(git rev-parse HEAD)
+  # Documents and figures are what measuring writes; anything else would be measured and is in no commit.
+  VOUCH_UNCOMMITTED=no
+  [ -z "$(git status --porcelain -- . ':!docs')" ] || VOUCH_UNCOMMITTED=yes
   VOUCH_DATE=$(date -u +%Y-%m-%d)
   VOUCH_MACHINE="$(nproc) cores (${model:-unknown}), $(awk '/^MemTotal/ { printf "%d GiB", $2 / 1048576 }' /proc/meminfo)"
-  export VOUCH_FIGURES VOUCH_COMMIT VOUCH_DATE VOUCH_MACHINE
+  export VOUCH_FIGURES VOUCH_COMMIT VOUCH_UNCOMMITTED VOUCH_DATE VOUCH_MACHINE
 }
 
 # Runs tests with nextest where it is installed, else with cargo's own runner. Both end with a summary.

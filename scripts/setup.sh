@@ -10,7 +10,9 @@ missing() {
   { command -v make && has_headers cc c && has_headers c++ c++; } >/dev/null 2>&1 || echo build-essential
   command -v pkg-config >/dev/null || echo pkg-config
   command -v git >/dev/null || echo git
+  command -v openssl >/dev/null || echo openssl
   command -v python3 >/dev/null || echo python3
+  python3 -c 'import ensurepip' 2>/dev/null || echo python3-venv
   has_libclang || echo libclang-dev
 }
 
@@ -32,8 +34,8 @@ mapfile -t packages < <(missing)
 if [ ${#packages[@]} -gt 0 ]; then
   printf 'missing: %s\n' "${packages[*]}"
   if ! install "${packages[@]}"; then
-    die "cannot install them here. Needed: a C and C++ compiler with make, pkg-config, git, python3 and libclang" \
-      "(Fedora: gcc-c++ make pkgconf git python3 clang-devel; Arch: base-devel git python clang;" \
+    die "cannot install them here. Needed: a C and C++ compiler with make, pkg-config, git, openssl, python3 and libclang" \
+      "(Fedora: gcc-c++ make pkgconf git openssl python3 clang-devel; Arch: base-devel git openssl python clang;" \
       "macOS: xcode-select --install, brew install llvm)"
   fi
 fi
@@ -50,12 +52,18 @@ cargo fetch --locked --quiet
 extras=()
 { command -v node && command -v npm; } >/dev/null 2>&1 || extras+=(nodejs npm)
 command -v chromium >/dev/null || extras+=(chromium)
-fc-list 2>/dev/null | grep -qi cjk || extras+=(fonts-noto-cjk fontconfig)
+fc-list 2>/dev/null | grep -i cjk >/dev/null || extras+=(fonts-noto-cjk fontconfig)
 if [ ${#extras[@]} -gt 0 ]; then
   printf 'for the explorer: %s\n' "${extras[*]}"
   install "${extras[@]}" || printf 'setup: they could not be installed; the explorer or its browser tests are left out\n' >&2
 fi
 has_npm || printf 'setup: no Node.js 20 or newer with npm, so the program is built without the explorer\n' >&2
+
+# The tests of bulk uplink start a server of their own; without it they fail, and say so.
+if ! { command -v initdb || compgen -G '/usr/lib/postgresql/*/bin/initdb'; } >/dev/null; then
+  printf 'for the tests: postgresql\n'
+  install postgresql || printf 'setup: PostgreSQL could not be installed, so the tests of its uplink will fail\n' >&2
+fi
 
 # Contracts are compiled for WebAssembly. Building them installs a compiler that can, where none is there.
 use_target_dir

@@ -1,9 +1,6 @@
 //! The driver: one input in, effects out.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use bytes::Bytes;
 use malachitebft_core_consensus::{
@@ -25,16 +22,13 @@ use crate::{
     shell::Shell,
     status::{ConsensusStatus, Step, ValidatorStatus},
     timers::{Timeouts, TimerId},
+    verdicts::{Verdicts, is_too_far},
     verify::{DirectCheck, SignatureCheck, Verifier},
     waiting::Waiting,
 };
 
-/// Verdicts remembered per height, so that a repeated one is not logged again.
-const VERDICTS_MAX: usize = 256;
 /// Rounds of a height whose proposals are watched for contradictions.
 const WATCHED_ROUNDS_MAX: usize = 64;
-/// Verdicts on blocks of the next height kept until it starts.
-const EARLY_VERDICTS_MAX: usize = 16;
 
 /// What a driver is made of.
 #[derive(Debug)]
@@ -43,8 +37,6 @@ pub struct DriverConfig {
     pub chain: ChainId,
     /// This node's consensus key. `None` follows without voting; so does a key that is not in a height's set.
     pub secret: Option<SecretKey>,
-    /// How long to wait.
-    pub timeouts: Timeouts,
 }
 
 /// A validator's or follower's consensus, without clock, network or disk.
@@ -55,12 +47,13 @@ pub struct DriverConfig {
 /// Whom it trusts: the host, for verdicts on blocks, timers and the log; nobody else.
 pub struct Driver {
     chain: ChainId,
-    timeouts: Timeouts,
     secret: Option<SecretKey>,
     arithmetic: Arc<dyn SignatureCheck>,
     running: Option<Running>,
     waiting: Waiting,
+    /// Verdicts on blocks of the next height, kept until it starts.
     early: Vec<LogEntry>,
+    early_verdicts: Verdicts,
     fault: Option<SafetyFault>,
 }
 
@@ -71,7 +64,7 @@ struct Running {
     previous: Option<Arc<Members>>,
     /// Whether the core was made for a node that signs.
     signs: bool,
-    verdicts: BTreeSet<(Round, Option<Round>, NodeId, BlockHash, bool)>,
+    verdicts: Verdicts,
     /// The first proposal of each round, and whether another one contradicted it.
     proposed: BTreeMap<Round, (SignedProposal, bool)>,
 }
@@ -88,12 +81,12 @@ impl Driver {
     pub fn new(config: DriverConfig) -> Self {
         Self {
             chain: config.chain,
-            timeouts: config.timeouts,
             secret: config.secret,
             arithmetic: Arc::new(DirectCheck),
             running: None,
             waiting: Waiting::default(),
             early: Vec::new(),
+            early_verdicts: Verdicts::default(),
             fault: None,
         }
     }
@@ -118,8 +111,8 @@ impl Driver {
     }
 
     fn dispatch(&mut self, input: Input) -> Result<Vec<Effect>, SafetyFault> {
-        if let Input::HeightStarted { height, validators, log, signs } = input {
-            self.start(height, validators, log, signs)?;
+        if let Input::HeightStarted { height, validators, timeouts, log, signs } = input {
+            self.start(height, validators, timeouts, log, signs)?;
         } else {
             let Some(running) = &mut self.running else { return Ok(Vec::new()) };
             match input {
@@ -141,6 +134,7 @@ impl Driver {
         &mut self,
         height: Height,
         validators: ValidatorSet,
+        timeouts: Timeouts,
         log: RecoveredLog,
         signs: bool,
     ) -> Result<(), SafetyFault> {
@@ -150,14 +144,15 @@ impl Driver {
             Some(running) => running,
             None => {
                 let verifier = Verifier::new(self.chain, Arc::clone(&self.arithmetic));
-                let shell = Shell::new(verifier, self.secret.take(), self.timeouts, Arc::clone(&members));
+                let shell = Shell::new(verifier, self.secret.take(), Arc::clone(&members));
                 self.running.insert(Running::new(shell, height, &members, signs))
             }
         };
-        running.start(height, members, log, signs)?;
+        running.start(height, members, timeouts, log, signs)?;
         for message in self.waiting.take(height) {
             self.on_message(message)?;
         }
+        self.early_verdicts.clear();
         for verdict in core::mem::take(&mut self.early) {
             self.on_verdict(verdict)?;
         }
@@ -189,7 +184,7 @@ impl Driver {
         if verdict.height() == current {
             return running.on_verdict(&verdict);
         }
-        if Some(verdict.height()) == current.next() && self.early.len() < EARLY_VERDICTS_MAX {
+        if Some(verdict.height()) == current.next() && self.early_verdicts.admit(Round::ZERO, &verdict) {
             self.early.push(verdict);
         }
         Ok(())
@@ -235,7 +230,7 @@ impl Driver {
 impl Running {
     fn new(shell: Shell, height: Height, members: &Arc<Members>, signs: bool) -> Self {
         let core = core_of(&shell, height, members, signs);
-        Self { core, shell, previous: None, signs, verdicts: BTreeSet::new(), proposed: BTreeMap::new() }
+        Self { core, shell, previous: None, signs, verdicts: Verdicts::default(), proposed: BTreeMap::new() }
     }
 
     /// Gives the core one input and settles every question it asks about it.
@@ -266,6 +261,7 @@ impl Running {
         &mut self,
         height: Height,
         members: Arc<Members>,
+        timeouts: Timeouts,
         log: RecoveredLog,
         signs: bool,
     ) -> Result<(), SafetyFault> {
@@ -283,7 +279,7 @@ impl Running {
         self.previous = (current.next() == Some(height)).then(|| Arc::clone(&self.shell.members));
         self.verdicts.clear();
         self.proposed.clear();
-        self.shell.begin(height, Arc::clone(&members), &log, signs)?;
+        self.shell.begin(height, Arc::clone(&members), timeouts, &log, signs)?;
         let set = CoreSet::new(members);
         self.feed(CoreInput::StartHeight(CoreHeight(height), set, false, None, VoteExtensionPolicy::Disabled))?;
         if self.shell.replay.is_some() { self.replay(&log.entries) } else { Ok(()) }
@@ -322,9 +318,7 @@ impl Running {
         drop(inputs);
         for entry in entries {
             match entry {
-                LogEntry::Block { round, valid_round, proposer, block, valid, .. } => {
-                    self.verdicts.insert((*round, *valid_round, *proposer, *block, *valid));
-                }
+                LogEntry::Block { .. } => self.verdicts.recall(entry),
                 LogEntry::Timer { height, round, kind } => {
                     self.shell.timers.remove(&TimerId { height: *height, round: *round, kind: *kind });
                 }
@@ -395,10 +389,17 @@ impl Running {
         if due != proposal.proposer || !self.shell.verifier.message(&self.shell.members, &message) {
             return;
         }
-        let has_room = self.proposed.len() < WATCHED_ROUNDS_MAX;
         match self.proposed.get_mut(&proposal.round) {
-            None if has_room => {
-                self.proposed.insert(proposal.round, (*proposal, false));
+            None => {
+                // Rounds ahead are few, see `is_too_far`; of those that are over the earliest makes room.
+                let earliest = self.proposed.first_key_value().map(|(round, _)| *round);
+                let is_full = self.proposed.len() >= WATCHED_ROUNDS_MAX;
+                if let Some(earliest) = earliest.filter(|round| is_full && *round < proposal.round) {
+                    self.proposed.remove(&earliest);
+                }
+                if self.proposed.len() < WATCHED_ROUNDS_MAX {
+                    self.proposed.insert(proposal.round, (*proposal, false));
+                }
             }
             Some((first, is_contradicted))
                 if !*is_contradicted && (first.block, first.valid_round) != (proposal.block, proposal.valid_round) =>
@@ -413,6 +414,9 @@ impl Running {
 
     fn on_message(&mut self, message: &ConsensusMessage) -> Result<(), SafetyFault> {
         if let ConsensusMessage::Proposal(proposal) = message {
+            if is_too_far(self.shell.round, proposal.round) {
+                return Ok(());
+            }
             self.watch(proposal);
         }
         self.feed(match message {
@@ -424,9 +428,7 @@ impl Running {
     }
 
     fn on_verdict(&mut self, verdict: &LogEntry) -> Result<(), SafetyFault> {
-        let LogEntry::Block { round, valid_round, proposer, block, valid, .. } = verdict else { return Ok(()) };
-        let is_new = self.verdicts.insert((*round, *valid_round, *proposer, *block, *valid));
-        if !is_new || self.verdicts.len() > VERDICTS_MAX {
+        if !self.verdicts.admit(self.shell.round, verdict) {
             return Ok(());
         }
         match convert::entry_in(verdict) {

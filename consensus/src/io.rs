@@ -2,7 +2,12 @@
 
 use vouch_types::{BlockHash, CertificateError, CommitCertificate, Height, NodeId, Round, ValidatorSet};
 
-use crate::{evidence::Evidence, log::RecoveredLog, message::ConsensusMessage, timers::TimerId};
+use crate::{
+    evidence::Evidence,
+    log::RecoveredLog,
+    message::ConsensusMessage,
+    timers::{Timeouts, TimerId},
+};
 
 /// Something that happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,6 +19,8 @@ pub enum Input {
         height: Height,
         /// Who votes at this height, from committed state.
         validators: ValidatorSet,
+        /// How long to wait at this height, from committed state as well.
+        timeouts: Timeouts,
         /// What was read back from the log file after a restart; the default value otherwise.
         log: RecoveredLog,
         /// False when this node may have signed at this height and does not remember what: it follows the height as one

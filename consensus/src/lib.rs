@@ -35,6 +35,7 @@ mod relay;
 mod shell;
 mod status;
 mod timers;
+mod verdicts;
 mod verify;
 mod waiting;
 

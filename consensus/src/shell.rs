@@ -73,19 +73,14 @@ pub(crate) struct Shell {
 }
 
 impl Shell {
-    pub(crate) fn new(
-        verifier: Verifier,
-        secret: Option<SecretKey>,
-        timeouts: Timeouts,
-        members: Arc<Members>,
-    ) -> Self {
+    pub(crate) fn new(verifier: Verifier, secret: Option<SecretKey>, members: Arc<Members>) -> Self {
         let public = secret.as_ref().map(SecretKey::public);
         let node = public.map_or(NodeId::ZERO, |key| key.node());
         Self {
             secret,
             public,
             node,
-            timeouts,
+            timeouts: Timeouts::DEFAULT,
             verifier,
             height: Height::ZERO,
             round: Round::ZERO,
@@ -112,10 +107,12 @@ impl Shell {
         &mut self,
         height: Height,
         members: Arc<Members>,
+        timeouts: Timeouts,
         log: &RecoveredLog,
         signs: bool,
     ) -> Result<(), SafetyFault> {
         self.height = height;
+        self.timeouts = timeouts;
         self.round = Round::ZERO;
         self.voting = signs && self.secret.is_some() && members.position(&self.node).is_some();
         self.members = members;

@@ -124,6 +124,7 @@ fn a_node_that_must_not_sign_asks_for_nothing_and_its_own_old_votes_are_no_fault
     let follow = |height| Input::HeightStarted {
         height: Height(height),
         validators: validator_set(0..4),
+        timeouts: Timeouts::DEFAULT,
         log: RecoveredLog::default(),
         signs: false,
     };
@@ -146,11 +147,17 @@ fn a_node_that_must_not_sign_asks_for_nothing_and_its_own_old_votes_are_no_fault
 }
 
 fn driver(index: usize) -> Driver {
-    Driver::new(DriverConfig { chain: CHAIN, secret: Some(secret(index)), timeouts: Timeouts::DEFAULT })
+    Driver::new(DriverConfig { chain: CHAIN, secret: Some(secret(index)) })
 }
 
 fn start(height: u64, log: RecoveredLog) -> Input {
-    Input::HeightStarted { height: Height(height), validators: validator_set(0..4), log, signs: true }
+    Input::HeightStarted {
+        height: Height(height),
+        validators: validator_set(0..4),
+        timeouts: Timeouts::DEFAULT,
+        log,
+        signs: true,
+    }
 }
 
 fn log_of(effects: &[Effect]) -> Vec<u8> {
@@ -202,7 +209,7 @@ fn a_log_of_another_chain_key_or_later_height_stops_the_node() {
     let effects = driver(0).step(start(7, RecoveredLog::default())).unwrap();
     let log = RecoveredLog::read(&log_of(&effects)).unwrap();
     assert_eq!(driver(1).step(start(7, log.clone())), Err(SafetyFault::LogForeign));
-    let config = DriverConfig { chain: ChainId([1; 32]), secret: Some(secret(0)), timeouts: Timeouts::DEFAULT };
+    let config = DriverConfig { chain: ChainId([1; 32]), secret: Some(secret(0)) };
     assert_eq!(Driver::new(config).step(start(7, log.clone())), Err(SafetyFault::LogForeign));
     let ahead = SafetyFault::LogAhead { log: Height(7), store: Height(6) };
     assert_eq!(driver(0).step(start(6, log.clone())), Err(ahead));

@@ -86,13 +86,14 @@ fn started(height: u64) -> Input {
     Input::HeightStarted {
         height: Height(height),
         validators: validator_set(0..4),
+        timeouts: Timeouts::DEFAULT,
         log: RecoveredLog::default(),
         signs: true,
     }
 }
 
 fn driver() -> Driver {
-    let config = DriverConfig { chain: CHAIN, secret: Some(secret(0)), timeouts: Timeouts::DEFAULT };
+    let config = DriverConfig { chain: CHAIN, secret: Some(secret(0)) };
     let mut driver = Driver::new(config);
     driver.step(started(2)).unwrap();
     driver

@@ -1,10 +1,13 @@
 //! Message shapes, waits, relay.
 
 use vouch_consensus::{
-    ConsensusMessage, MessageError, PolkaCertificate, PolkaSignature, RelayFilter, RoundCertificate,
-    RoundCertificateKind, RoundSignature, SignedProposal, SignedVote, Timeouts, TimerKind,
+    ConsensusMessage, Driver, DriverConfig, Effect, Input, MessageError, PolkaCertificate, PolkaSignature,
+    RecoveredLog, RelayFilter, RoundCertificate, RoundCertificateKind, RoundSignature, SignedProposal, SignedVote,
+    Timeouts, TimerKind,
 };
 use vouch_types::{BlockHash, Height, NodeId, Round, Signature, VoteKind};
+
+use crate::network::{CHAIN, validator_set};
 
 fn vote(height: u64, round: u32) -> SignedVote {
     SignedVote {
@@ -114,5 +117,20 @@ fn a_message_is_relayed_once_per_two_turns_and_only_near_the_current_height() {
     for round in 0..10_000 {
         assert!(filter.admit(Height(10), &ConsensusMessage::Vote(vote(10, round + 1))));
         assert!(filter.len() <= 200);
+    }
+}
+
+#[test]
+fn a_height_waits_as_long_as_it_was_told_at_its_start() {
+    let mut driver = Driver::new(DriverConfig { chain: CHAIN, secret: None });
+    for (height, propose_ms) in [(1, 400), (2, 5_000), (3, 700)] {
+        let timeouts = Timeouts { propose_ms, vote_ms: 150, growth_ms: 100, max_ms: 9_000 };
+        let (validators, log) = (validator_set(0..4), RecoveredLog::default());
+        let started = Input::HeightStarted { height: Height(height), validators, timeouts, log, signs: true };
+        let waits = driver.step(started).unwrap().into_iter().filter_map(|effect| match effect {
+            Effect::SetTimer { timer, after_ms } if timer.kind == TimerKind::Propose => Some(after_ms),
+            _ => None,
+        });
+        assert_eq!(waits.collect::<Vec<_>>(), [propose_ms], "height {height}");
     }
 }

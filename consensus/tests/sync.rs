@@ -50,8 +50,14 @@ fn a_decision_by_certificate_comes_out_of_the_log_again() {
         certificate.signatures.push(CommitSignature { validator, signature: secret(index).sign(&digest.0) });
     }
     certificate.signatures.sort_by_key(|entry| entry.validator);
-    let driver = || Driver::new(DriverConfig { chain: CHAIN, secret: Some(secret(0)), timeouts: Timeouts::DEFAULT });
-    let start = |log| Input::HeightStarted { height: Height(1), validators: set.clone(), log, signs: true };
+    let driver = || Driver::new(DriverConfig { chain: CHAIN, secret: Some(secret(0)) });
+    let start = |log| Input::HeightStarted {
+        height: Height(1),
+        validators: set.clone(),
+        timeouts: Timeouts::DEFAULT,
+        log,
+        signs: true,
+    };
     let mut first = driver();
     let mut effects = first.step(start(RecoveredLog::default())).unwrap();
     effects.extend(first.step(Input::CertificateReceived(certificate.clone())).unwrap());

@@ -1,42 +1,18 @@
 // Browser tests: every page in both languages, both themes and two widths over a real consortium; then a node that lies.
 //
-// environment: VOUCH_BIN, VOUCH_CONTRACTS; CHROMIUM (the browser's path); VOUCH_PICTURES (a folder for pictures of the pages)
+// environment: VOUCH_BIN, VOUCH_CONTRACTS; CHROMIUM (the browser's path); VOUCH_PICTURES (a folder for pictures of the pages);
+// VOUCH_PAGES (pages that were built since the program was, explorer/dist/app); VOUCH_ONLY (parts by name, as members,packages)
 import assert from 'node:assert/strict';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { chromium } from 'playwright-core';
-import { fill, sha256, startNetwork, startProxy } from './net.mjs';
-
-const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
-const pictures = process.env.VOUCH_PICTURES;
-const faults = [];
-const began = Date.now();
-const say = (text) => console.log(`${((Date.now() - began) / 1000).toFixed(1).padStart(6)} s  ${text}`);
-const check = (holds, text) => { if (!holds) faults.push(text); };
-
-/** A page whose every complaint and every request elsewhere is a fault. */
-async function openPage(browser, options, allowed) {
-  const context = await browser.newContext({ ignoreHTTPSErrors: true, reducedMotion: 'reduce', ...options });
-  const page = await context.newPage();
-  page.expectErrors = false;
-  page.on('console', (message) => {
-    const isComplaint = ['error', 'warning'].includes(message.type()) || /Content Security Policy/.test(message.text());
-    if (isComplaint && !page.expectErrors) faults.push(`${page.url()}: console: ${message.text()}`);
-  });
-  page.on('pageerror', (error) => faults.push(`${page.url()}: ${error.message}`));
-  page.on('request', (request) => {
-    const url = new URL(request.url());
-    if (url.origin !== allowed && !['data:', 'blob:'].includes(url.protocol)) faults.push(`${page.url()}: asked ${request.url()}`);
-  });
-  return { context, page };
-}
-
-async function settle(page) {
-  await page.waitForSelector('h1');
-  await page.waitForFunction(() => !document.querySelector('main [aria-busy="true"], main [data-trust="checking"]'), null, { timeout: 20_000 });
-}
+import { journeys } from './journeys.mjs';
+import { members, prepare } from './members.mjs';
+import { fill, fillDocuments, sha256, startNetwork, startProxy } from './net.mjs';
+import { inspect, openPage, check, counts, faults, pictures, say, settle } from './page.mjs';
+import { packages } from './packages.mjs';
+import { uplinks } from './uplink.mjs';
 
 async function matrix(browser, base, routes) {
   for (const language of ['zh-CN', 'en']) {
@@ -47,16 +23,8 @@ async function matrix(browser, base, routes) {
           await page.goto(base + path);
           await settle(page);
           const place = `${name} ${language} ${theme} ${width}`;
-          if (pictures) await page.screenshot({ path: join(pictures, `${name}-${language}-${theme}-${width}.png`), fullPage: width < 500 });
-          const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
-          check(wide <= 0, `${place}: ${wide} px wider than the window`);
           check(await page.evaluate(() => document.documentElement.lang) === language, `${place}: another language`);
-          check(await page.locator('[data-lie], [data-wrong-chain]').count() === 0, `${place}: an honest node is called a liar`);
-          await page.evaluate(axe);
-          const result = await page.evaluate(() => globalThis.axe.run(document, { resultTypes: ['violations'] }));
-          for (const violation of result.violations) {
-            faults.push(`${place}: ${violation.id}: ${violation.nodes.slice(0, 3).map((node) => node.html.slice(0, 140)).join(' | ')}`);
-          }
+          await inspect(page, place);
         }
         await context.close();
         say(`${routes.length} pages, ${language}, ${theme}, ${width} px`);
@@ -77,7 +45,7 @@ async function honest(browser, base, made, net) {
 
   await page.goto(`${base}/transactions/${made.first.id}`);
   await settle(page);
-  check(await page.locator('[data-trust="ok"]').count() === 3, 'transaction, receipt and event were not all verified');
+  await counts(page.locator('[data-trust="ok"]'), 3, 'transaction, receipt and event were not all verified');
 
   await page.goto(`${base}/blocks`);
   await settle(page);
@@ -129,11 +97,106 @@ async function honest(browser, base, made, net) {
   say('plain http, copying, new rows, query, files, search, errors');
 }
 
-async function lies(browser, base, proxy, made) {
+/** The pages over the index: what they find, what they verify, and that they can be used without a mouse. */
+async function documents(browser, base, docs) {
+  const { context, page } = await openPage(browser, { locale: 'en', viewport: { width: 1200, height: 900 } }, base);
+  const rows = page.locator('tbody tr');
+  await page.goto(`${base}/documents`);
+  await settle(page);
+  await counts(rows, 9, 'nine documents were submitted');
+  await page.getByRole('navigation', { name: 'Category' }).getByRole('link', { name: /^Transaction/ }).click();
+  await page.waitForURL(/\/documents\?category=Transaction$/);
+  await page.waitForSelector('[data-total="3"]');
+  await counts(rows, 3, 'three documents are of category transaction');
+  await page.getByText('Filters').click();
+  await page.getByLabel('State').selectOption('Revoked');
+  await page.getByText('Nothing fits the filter').waitFor();
+  await page.goBack();
+  await page.waitForSelector('[data-total="3"]');
+  await page.goto(`${base}/documents?number=ht-2026`);
+  await settle(page);
+  await counts(rows, 2, 'two public texts begin with HT-2026');
+  await page.getByLabel('Public text begins with').fill('110101199003071233');
+  await page.getByLabel('Public text begins with').press('Enter');
+  await page.getByText('not searched for').waitFor();
+  check(!page.url().includes('1101'), 'a personal number stands in the address');
+  await page.goto(`${base}/documents?party=${encodeURIComponent(docs.person)}`);
+  await settle(page);
+  await counts(rows, 9, 'all documents name the person');
+
+  await page.goto(`${base}/documents`);
+  await settle(page);
+  const first = () => page.locator('tbody tr td').nth(1).innerText();
+  const before = await first();
+  docs.submit('worker-card', { name: 'Zhao Ceshi', result: 'passed' });
+  await page.waitForSelector('button.pill');
+  check(await first() === before, 'rows moved by themselves');
+  await page.locator('button.pill').click();
+  await page.waitForFunction((old) => document.querySelectorAll('tbody tr td')[1]?.textContent?.trim() !== old, before);
+
+  await page.goto(`${base}/documents/${docs.finding}`);
+  await settle(page);
+  await page.waitForFunction(() => document.querySelectorAll('[data-trust="ok"]').length >= 2);
+  await page.getByRole('navigation', { name: 'Versions' }).getByRole('link', { name: 'v1' }).click();
+  await page.waitForURL(/\?version=1$/);
+  await page.getByText('superseded').first().waitFor();
+  await page.goto(`${base}/documents/${docs.contract}`);
+  await settle(page);
+  await page.getByText('HT-2026-00931').first().waitFor();
+  await counts(page.getByText('credit'), 1, 'the grant is not shown');
+  await page.goto(`${base}/documents/${docs.shifts[2]}`);
+  await settle(page);
+  await page.getByText('restricted').first().waitFor();
+  await page.waitForSelector('tr[data-standing="held"]');
+
+  await page.goto(`${base}/documents/${docs.shifts[0]}/provenance?depth=3`);
+  await page.waitForSelector('[data-node]');
+  await page.waitForFunction(() => Number(document.querySelector('[data-edges]')?.getAttribute('data-edges')) >= 4);
+  await settle(page);
+  const node = (id) => page.locator(`[data-node="${id}"]`);
+  await node(docs.shifts[0]).focus();
+  await page.keyboard.press('ArrowLeft');
+  check(await page.evaluate((id) => document.activeElement?.getAttribute('data-node') === id, docs.contract), 'the left arrow does not lead to what the document stands on');
+  await page.keyboard.press('ArrowRight');
+  await page.keyboard.press('ArrowRight');
+  check(await page.evaluate((ids) => ids.includes(document.activeElement?.getAttribute('data-node')), [docs.bill, docs.finding]), 'the right arrow does not lead to what stands on the document');
+  await page.getByRole('button', { name: 'As a list' }).click();
+  await page.getByText('It stands on, 1 steps away').waitFor();
+  check(page.url().includes('view=list'), 'the view does not stand in the address');
+
+  await page.goto(`${base}/statistics`);
+  await settle(page);
+  await page.getByRole('img', { name: /Documents by day/ }).waitFor();
+  await page.goto(`${base}/disputes`);
+  await settle(page);
+  await page.waitForSelector('article [data-trust="ok"]');
+  await page.goto(`${base}/operations`);
+  await page.getByRole('img', { name: /Block interval/ }).waitFor({ timeout: 30_000 });
+  await counts(page.getByText('as the chain counts'), 4, 'the index does not hold what the chain counts');
+
+  for (const [wanted, to] of [['FP-2026-0077', `/documents/${docs.bill}`], [docs.card.slice(0, 12), `/documents/${docs.card}`], ['regulator', '/members?name=regulator']]) {
+    await page.goto(base);
+    await page.locator('#search').fill(wanted);
+    await page.locator('#search').press('Enter');
+    await page.waitForURL((url) => url.pathname + url.search === to);
+  }
+  await page.locator('#search').fill('JS-2026');
+  await page.locator('#search').press('Enter');
+  await page.waitForSelector('[data-hits] li');
+  await counts(page.locator('[data-hits] li'), 3, 'three public texts begin with JS-2026');
+  page.expectErrors = true;
+  await page.goto(`${base}/documents/${'0'.repeat(32)}`);
+  await page.getByText('vault.unknown_document').waitFor();
+  await context.close();
+  say('documents: filters, paging, versions, proofs, chains of evidence, search');
+}
+
+async function lies(browser, base, proxy, made, docs) {
   const places = [
     ['header', `/blocks/${made.first.height}`], ['certificate', `/blocks/${made.first.height}`], ['header', '/'], ['header', '/blocks'],
     ['proof', `/transactions/${made.first.id}`], ['field', `/transactions/${made.first.id}`], ['outcome', `/transactions/${made.first.id}`],
-    ['validators', '/nodes'],
+    ['validators', '/nodes'], ['document', `/documents/${docs.contract}`], ['record', `/documents/${docs.contract}`],
+    ['edge', `/documents/${docs.contract}/provenance`], ['dispute', '/disputes'],
   ];
   for (const [lie, path] of places) {
     const { context, page } = await openPage(browser, { locale: 'en' }, base);
@@ -172,6 +235,8 @@ try {
   if (pictures) mkdirSync(pictures, { recursive: true });
   net = await startNetwork(Number(process.env.VOUCH_BROWSER_PORT ?? 18_450));
   const made = fill(net);
+  say('the network is up');
+  const docs = fillDocuments(net);
   say('the network is up and has something to show');
   proxy = await startProxy(net.api);
   browser = await chromium.launch({
@@ -181,13 +246,23 @@ try {
   });
   const routes = [['home', '/'], ['blocks', '/blocks'], ['block', `/blocks/${made.first.height}`], ['transactions', '/transactions'],
     ['transaction', `/transactions/${made.first.id}`], ['members', '/members?name=platform'], ['nodes', '/nodes'], ['contracts', '/contracts'],
-    ['contract', '/contracts/notary'], ['governance', '/governance'], ['proposal', '/governance/1'], ['verify', '/verify'], ['interface', '/interface'],
+    ['documents', '/documents'], ['document', `/documents/${docs.contract}`], ['document-erased', `/documents/${docs.shifts[2]}`],
+    ['provenance', `/documents/${docs.shifts[0]}/provenance?depth=3&view=graph`], ['provenance-list', `/documents/${docs.shifts[0]}/provenance?view=list`],
+    ['statistics', '/statistics'], ['audit-signed-out', '/audit'], ['readings-signed-out', `/documents/${docs.contract}/audit`], ['sign-in', '/sign-in'], ['uplink-signed-out', '/uplink'], ['disputes', '/disputes'], ['operations', '/operations'], ['contract', '/contracts/notary'], ['governance', '/governance'], ['proposal', '/governance/1'], ['verify', '/verify'], ['interface', '/interface'],
     ['missing', '/nowhere']];
-  await matrix(browser, net.api, routes);
+  const only = process.env.VOUCH_ONLY?.split(',');
+  const wanted = (part) => !only || only.includes(part);
   const base = `http://explorer.example:${proxy.port}`;
-  await honest(browser, base, made, net);
-  await lies(browser, base, proxy, made);
-  await lost(browser, base, proxy);
+  if (wanted('matrix')) await matrix(browser, net.api, routes);
+  if (wanted('honest')) await honest(browser, base, made, net);
+  if (wanted('documents')) await documents(browser, base, docs);
+  if (wanted('lies')) await lies(browser, base, proxy, made, docs);
+  const shown = ['members', 'packages', 'journeys', 'uplink'].some(wanted) ? prepare(net, docs) : null;
+  if (wanted('members')) await members(browser, net, docs, shown);
+  if (wanted('packages')) await packages(browser, net, docs, shown);
+  if (wanted('journeys')) await journeys(browser, net, docs, shown);
+  if (wanted('uplink')) await uplinks(browser, net);
+  if (wanted('lost')) await lost(browser, base, proxy);
 } catch (error) {
   faults.push(error.stack ?? String(error));
 } finally {

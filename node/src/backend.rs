@@ -4,7 +4,7 @@ use std::{ops::Bound, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use tokio::sync::{mpsc, oneshot, watch};
-use vouch_api::{ApiError, Backend};
+use vouch_api::{ApiError, Backend, Lists};
 use vouch_consensus::{Evidence, Step};
 use vouch_ledger::{LedgerError, Published, Reader, Table, kernel, keys::SYSTEM, reader::Wanted};
 use vouch_net::NetHandle;
@@ -14,8 +14,8 @@ use vouch_types::{
     api::{
         AccountView, BackupView, BlockSummary, CertificateView, ChainParams, Claim, Condition, ConditionState,
         ContractSummary, ContractView, Cursor, DryRunView, EvidenceView, FinalBlock, HexBytes, MemberView, NodeStatus,
-        PackageView, PeerView, ProposalSummary, ProposalView, QueryRequest, QueryView, Role, StateView, Submitted,
-        TransactionStatus, ValidatorView, ValidatorsView,
+        OperationsView, PackageView, PeerView, ProposalSummary, ProposalView, QueryRequest, QueryView, Role, StateView,
+        Submitted, TransactionStatus, ValidatorView, ValidatorsView,
     },
     encode,
 };
@@ -24,8 +24,11 @@ use crate::{
     backup,
     condition::{self, Facts},
     decisions,
-    metrics::Metrics,
+    index::{self, NodeLists},
+    metrics::{self, Metrics},
+    operations::Operations,
     runner::{Clock, Request, wall},
+    server_certificate::SharedReport,
     submit::{Submitter, gone},
     vault::{VaultHandle, VaultReport},
     views::{self, Abis, count},
@@ -66,6 +69,12 @@ pub struct NodeBackend {
     pub metrics: Arc<Metrics>,
     /// Contracts' descriptions.
     pub abis: Arc<Abis>,
+    /// Lists, search and statistics, if the node keeps an index.
+    pub lists: Option<NodeLists>,
+    /// What the process and its machine use.
+    pub operations: Arc<Operations>,
+    /// How the API's own certificate is.
+    pub server_certificate: SharedReport,
 }
 
 fn storage(error: &LedgerError) -> ApiError {
@@ -139,7 +148,15 @@ impl NodeBackend {
         match replica {
             Some(replica) => {
                 let (registry, node) = (&at.registry, self.node);
-                condition::judge(Facts { replica, vault, registry, node, now_ms, uptime_ms: now_ms })
+                let judged = condition::judge(Facts { replica, vault, registry, node, now_ms, uptime_ms: now_ms });
+                let is_well = judged == Condition::ok(judged.since_ms);
+                let of_index = self
+                    .lists
+                    .as_ref()
+                    .filter(|_| is_well)
+                    .and_then(|lists| index::condition(&lists.index.progress(), at.head.height, judged.since_ms));
+                let of_certificate = || self.server_certificate.lock().condition(wall(), judged.since_ms);
+                of_index.or_else(|| of_certificate().filter(|_| is_well)).unwrap_or(judged)
             }
             None => Condition {
                 state: ConditionState::Stalled,
@@ -420,6 +437,19 @@ impl Backend for NodeBackend {
         Ok(of_member.take(items(limit)).map(view).collect())
     }
 
+    fn member_authority(&self) -> Option<(String, Vec<u8>)> {
+        let at = self.reader.published();
+        let member = &at.registry.nodes.get(&self.node)?.member;
+        let record = at.registry.members.get(member).filter(|record| record.is_active())?;
+        Some((member.clone(), record.ca_certificate.clone()?))
+    }
+
+    fn certificate(&self, fingerprint: Hash32) -> Option<CertificateView> {
+        let at = self.reader.published();
+        let record = at.registry.certificates.get(&fingerprint)?;
+        Some(decisions::certificate_view(record, at.head.time))
+    }
+
     async fn packages(&self) -> Result<Vec<PackageView>, ApiError> {
         let at = self.reader.published();
         Ok(at.registry.packages.values().map(|record| decisions::package_view(&at.registry, record)).collect())
@@ -534,14 +564,30 @@ impl Backend for NodeBackend {
 
     async fn metrics(&self) -> String {
         let (replica, vault) = tokio::join!(self.replica_status(), self.vault.report());
-        self.metrics.render(&self.reader.published(), replica.as_ref(), vault.as_ref(), &self.net, &self.store)
+        let at = self.reader.published();
+        let mut text = self.metrics.render(&at, replica.as_ref(), vault.as_ref(), &self.net, &self.store);
+        if let Some(lists) = &self.lists {
+            text.push_str(&metrics::index(&lists.index, at.head.height));
+        }
+        text.push_str(&metrics::certificate(&self.server_certificate.lock()));
+        text
+    }
+
+    async fn operations(&self) -> Result<OperationsView, ApiError> {
+        let (operations, store) = (Arc::clone(&self.operations), Arc::clone(&self.store));
+        let read = move || operations.view(store.stats().map_or(0, |stats| stats.files_bytes()));
+        let read = tokio::task::spawn_blocking(read).await;
+        read.map_err(|_| ApiError::new("internal", "a read did not end"))
+    }
+
+    fn lists(&self) -> Option<&dyn Lists> {
+        self.lists.as_ref().map(|lists| lists as &dyn Lists)
     }
 
     async fn backup(&self, path: std::path::PathBuf) -> Result<BackupView, ApiError> {
-        let (store, reader) = (Arc::clone(&self.store), self.reader.clone());
+        let store = Arc::clone(&self.store);
         let (genesis, files, chain) = (self.genesis.clone(), self.vault_files.clone(), self.reader.chain());
-        let work =
-            move || backup::make(&store, &reader, backup::Beside { genesis: &genesis, files: &files }, chain, &path);
+        let work = move || backup::make(&store, backup::Beside { genesis: &genesis, files: &files }, chain, &path);
         let made = tokio::task::spawn_blocking(work).await;
         made.unwrap_or_else(|_| Err(ApiError::new("internal", "the backup did not end")))
     }

@@ -1,35 +1,53 @@
-//! Online backup: a checkpoint of the database that is checked before it is called a backup, and its restore.
+//! Online backup: a checkpoint of the database and the sealed files, checked before they are called a backup; and their restore.
+//!
+//! ```text
+//! DIR/
+//!   backup.json        what it is; written last
+//!   genesis.json
+//!   data/              the database
+//!   vault-files/       sealed files of private documents
+//!   vault-files.b3     their hashes
+//! ```
+
+mod files;
+#[cfg(test)]
+mod tests;
 
 use std::{
-    fs,
-    path::{Path, PathBuf},
+    fs::{self, DirBuilder},
+    os::unix::fs::{DirBuilderExt as _, MetadataExt as _},
+    path::Path,
     sync::Arc,
 };
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
 use vouch_api::ApiError;
+use vouch_files::{sync, sync_folder};
 use vouch_genesis::GenesisDocument;
-use vouch_ledger::{Ledger, Reader, Runtime, Storage, tree};
+use vouch_ledger::{Ledger, Runtime, Storage, tree};
 use vouch_store::{RocksStore, StoreOptions};
-use vouch_types::{BlockHash, ChainId, Height, StateRoot, api::BackupView};
+use vouch_types::{BlockHash, ChainId, Hash32, Height, StateRoot, api::BackupView};
+use vouch_vault::VaultLimits;
 
-use crate::votes;
+pub use files::{FilesSummary, Restored};
+
+use crate::votes::VotesFile;
 
 /// Describes a backup; written last, so that a folder with it is a complete backup.
 const MANIFEST: &str = "backup.json";
 /// The database within a backup.
 const DATA: &str = "data";
-/// The sealed files of private documents within a backup. The keys that open them are in no backup.
-const FILES: &str = "vault-files";
-/// Version of the manifest.
-const VERSION: u8 = 1;
+/// Version of the manifest that is written; version 1 said nothing of files.
+const VERSION: u8 = 2;
+/// Where a database lies until it is put in place, beside it.
+const STAGING: &str = ".restore";
 
 /// What a backup holds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
-    /// [`VERSION`].
+    /// [`VERSION`], or 1.
     pub version: u8,
     /// The chain.
     pub chain: ChainId,
@@ -39,6 +57,9 @@ pub struct Manifest {
     pub block: BlockHash,
     /// The state there.
     pub state_root: StateRoot,
+    /// The sealed files; none in version 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub files: Option<FilesSummary>,
 }
 
 /// What belongs to a backup and lies beside the database.
@@ -54,81 +75,129 @@ pub struct Beside<'a> {
 ///
 /// # Errors
 /// `backup.*`.
-pub fn make(
-    store: &RocksStore,
-    reader: &Reader,
-    beside: Beside<'_>,
-    chain: ChainId,
-    to: &Path,
-) -> Result<BackupView, ApiError> {
-    if !to.is_absolute() || !to.parent().is_some_and(Path::is_dir) {
-        return Err(ApiError::new("backup.path_invalid", format!("{} cannot be made", to.display())).at("path"));
+pub fn make(store: &RocksStore, beside: Beside<'_>, chain: ChainId, to: &Path) -> Result<BackupView, ApiError> {
+    let parent = to.parent().filter(|parent| to.is_absolute() && parent.is_dir());
+    let invalid = || ApiError::new("backup.path_invalid", format!("{} cannot be made", to.display())).at("path");
+    let parent = parent.ok_or_else(invalid)?;
+    let failed = |error: anyhow::Error| ApiError::new("backup.failed", format!("{error:#}"));
+    let (free, needed) = room(store, beside, parent).map_err(failed)?;
+    if free < needed {
+        let detail = format!("{needed} bytes are needed, with those that stay free, and {free} are free");
+        return Err(ApiError::new("backup.disk", detail).at("path"));
     }
-    if to.exists() {
-        return Err(ApiError::new("backup.path_exists", format!("{} exists", to.display())).at("path"));
+    // Who makes the folder makes the backup, and nobody else removes it.
+    match DirBuilder::new().mode(0o700).create(to) {
+        Ok(()) => {}
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+            return Err(ApiError::new("backup.path_exists", format!("{} exists", to.display())).at("path"));
+        }
+        Err(_) => return Err(invalid()),
     }
-    drop(reader.published());
     write(store, beside, chain, to).map_err(|error| {
         // What was made so far is no backup; a folder that cannot be removed has no manifest and is none either.
         drop(fs::remove_dir_all(to));
-        ApiError::new("backup.failed", format!("{error:#}"))
+        failed(error)
     })
 }
 
+/// Bytes that are free where a backup is to be, and bytes it takes together with those that are to stay free. The database's files
+/// are linked on their own file system.
+fn room(store: &RocksStore, beside: Beside<'_>, parent: &Path) -> Result<(u64, u64)> {
+    let found = rustix::fs::statvfs(parent).context("free space")?;
+    let is_own = fs::metadata(parent)?.dev() == fs::metadata(store.path())?.dev();
+    let database = if is_own { 0 } else { folder_bytes(store.path())? };
+    let needed = VaultLimits::default().disk_reserve_bytes.saturating_add(database);
+    let files = folder_bytes(beside.files).context("files of private documents")?;
+    Ok((found.f_bavail.saturating_mul(found.f_frsize), needed.saturating_add(files)))
+}
+
 fn write(store: &RocksStore, beside: Beside<'_>, chain: ChainId, to: &Path) -> Result<BackupView> {
-    crate::home::private_folder(to)?;
     store.checkpoint(to.join(DATA)).context("copying the database")?;
-    fs::copy(beside.genesis, to.join("genesis.json")).context("copying the genesis document")?;
-    // After the database: what its rows call whole is whole by now. What changes while it is copied is found when the
-    // restored node checks what lies at rest.
-    copy_files(beside.files, &to.join(FILES)).context("copying the files of private documents")?;
-    let manifest = check_data(to, chain)?;
-    let text = serde_json::to_string_pretty(&manifest).context("manifest")?;
-    fs::write(to.join(MANIFEST), text).context("manifest")?;
+    let genesis = to.join("genesis.json");
+    vouch_files::write(&genesis, &fs::read(beside.genesis).context("the genesis document")?)?;
+    // After the database: what its rows call whole is whole by now.
+    if vouch_vault::holds_files(store)? {
+        vouch_vault::LocalBlobs::open(beside.files, true).map_err(|error| anyhow::anyhow!("{error}"))?;
+    }
+    let mut summary = files::back_up(beside.files, to).context("copying the files of private documents")?;
+    let copy = RocksStore::open_read_only(to.join(DATA), StoreOptions::default()).context("opening the copy")?;
+    let is_held = |root: &Hash32| Ok(vouch_vault::file_length(store, root)?.is_some());
+    let lacking = files::count_lacking(&copy, to, &mut summary, is_held)?;
+    let manifest = Manifest { files: Some(summary), ..check_data(copy, &genesis, chain)? };
+    vouch_files::write(&to.join(MANIFEST), serde_json::to_string_pretty(&manifest).context("manifest")?.as_bytes())?;
+    // All of it outlives a loss of power, and so does the name of the folder.
+    sync(to)?;
+    sync_folder(to)?;
     Ok(BackupView {
         path: to.display().to_string(),
         height: manifest.height,
         state_root: manifest.state_root,
         bytes: folder_bytes(to)?,
+        files: summary.count,
+        files_missing: summary.missing,
+        files_damaged: summary.damaged,
+        lacking,
     })
 }
 
-/// Opens a backup's database and checks every leaf of the state against the head's root.
-fn check_data(folder: &Path, chain: ChainId) -> Result<Manifest> {
-    let text = fs::read_to_string(folder.join("genesis.json")).context("genesis.json")?;
+/// Checks every leaf of a copy's state against its head's root, and the head from the chain's id on: through every set of
+/// validators since genesis.
+fn check_data(store: RocksStore, genesis: &Path, chain: ChainId) -> Result<Manifest> {
+    let text = fs::read_to_string(genesis).context("genesis.json")?;
     let genesis = GenesisDocument::from_json(&text).context("genesis.json")?;
-    let store = RocksStore::open(folder.join(DATA), StoreOptions::default()).context("opening the copy")?;
+    let is = genesis.chain_id().context("genesis.json")?;
+    ensure!(is == chain, "it is of chain {is}, expected is {chain}");
     store.verify_files().context("checking the copy's files")?;
     let storage: Arc<dyn Storage> = Arc::new(store);
     let runtime = Runtime::new(vouch_vm::VmLimits::default()).context("contract engine")?;
     let ledger = Ledger::open(Arc::clone(&storage), &genesis, runtime).context("opening the copy")?;
-    if ledger.chain() != chain {
-        bail!("the copy is of chain {}", ledger.chain());
-    }
-    tree::verify_stored(&*storage).context("checking the state")?;
     let head = ledger.head();
+    let state = tree::verify_stored(&*storage).context("checking the state")?;
+    ensure!(state == head.state_root, "the copy's state has root {state}, its head says {}", head.state_root);
     if head.height > Height::ZERO {
-        let finality = ledger.reader().finality(head.height)?.context("the copy has no block at its head")?;
-        let set = ledger.reader().validators_at(head.height)?.context("the copy has no validators at its head")?;
-        finality.certificate.verify(chain, &set).context("the certificate of the copy's head")?;
+        let reader = ledger.reader();
+        let mut light = reader.light_client().context("the genesis document")?;
+        for change in reader.set_changes(head.height)? {
+            light.advance(&change.finality, Some(change.next_set)).context("a change of the validators")?;
+        }
+        let finality = reader.finality(head.height)?.context("the copy has no block at its head")?;
+        light.verify_at(&finality).context("the certificate of the copy's head")?;
         if finality.header.state_root != head.state_root || finality.header.hash() != head.hash {
             bail!("the copy's head and its block differ");
         }
     }
-    Ok(Manifest { version: VERSION, chain, height: head.height, block: head.hash, state_root: head.state_root })
+    Ok(Manifest {
+        version: VERSION,
+        chain,
+        height: head.height,
+        block: head.hash,
+        state_root: head.state_root,
+        files: None,
+    })
 }
 
-/// Checks a backup without changing it.
-///
-/// # Errors
-/// A text that says what is wrong with it.
-pub fn verify(folder: &Path) -> Result<Manifest> {
+fn read_manifest(folder: &Path) -> Result<Manifest> {
+    #[derive(Deserialize)]
+    struct Versioned {
+        version: u64,
+    }
     let path = folder.join(MANIFEST);
     let text = fs::read_to_string(&path)
         .with_context(|| format!("{} is not a complete backup: no {MANIFEST}", folder.display()))?;
-    let manifest: Manifest = serde_json::from_str(&text).with_context(|| format!("in {}", path.display()))?;
-    let found = check_data(folder, manifest.chain)?;
-    if found != manifest {
+    let broken = || format!("in {}", path.display());
+    let Versioned { version } = serde_json::from_str(&text).with_context(broken)?;
+    ensure!(
+        (1..=u64::from(VERSION)).contains(&version),
+        "the backup is of version {version}, this program reads 1 to {VERSION}"
+    );
+    let manifest: Manifest = serde_json::from_str(&text).with_context(broken)?;
+    ensure!(manifest.files.is_some() == (manifest.version > 1), "{} has the form of another version", path.display());
+    Ok(manifest)
+}
+
+fn compare(found: &Manifest, manifest: &Manifest) -> Result<()> {
+    let of = |manifest: &Manifest| (manifest.chain, manifest.height, manifest.block, manifest.state_root);
+    if of(found) != of(manifest) {
         bail!(
             "the backup holds height {} with state {}, its manifest says {} with {}",
             found.height,
@@ -137,34 +206,91 @@ pub fn verify(folder: &Path) -> Result<Manifest> {
             manifest.state_root
         );
     }
+    Ok(())
+}
+
+/// Checks a backup without changing it: database, state, certificate, sealed files. Without a chain that is expected it is judged
+/// by its own genesis document, which its maker may have made too.
+///
+/// # Errors
+/// A text that says what is wrong with it.
+pub fn verify(folder: &Path, expected: Option<ChainId>) -> Result<Manifest> {
+    let manifest = read_manifest(folder)?;
+    let data = folder.join(DATA);
+    let store = RocksStore::open_read_only(&data, StoreOptions::default()).context("opening the copy")?;
+    compare(&check_data(store, &folder.join("genesis.json"), expected.unwrap_or(manifest.chain))?, &manifest)?;
+    if let Some(summary) = &manifest.files {
+        files::check(folder, summary)?;
+    }
     Ok(manifest)
 }
 
-/// Puts a verified backup's database in the place of a home's missing one. The home keeps its own keys; a node restored
-/// this way must not run while another one with the same keys does. The record of votes is marked as not to be trusted
-/// before anything else, so that the node abstains until it cannot contradict what it signed after the backup was made.
+/// Where the parts of a home lie that a backup is restored to.
+#[derive(Debug, Clone, Copy)]
+pub struct Place<'a> {
+    /// The home.
+    pub home: &'a Path,
+    /// Its chain's genesis document.
+    pub genesis: &'a Path,
+    /// The database, which must not be there.
+    pub data: &'a Path,
+    /// The folder of sealed files.
+    pub files: &'a Path,
+}
+
+/// Puts a backup's database in the place of a home's missing one, after checking the copy. The home keeps its own keys; a node
+/// restored this way must not run while another one with the same keys does. The record of votes is marked as not to be trusted
+/// before the database is in place, so that the node abstains until it cannot contradict what it signed after the backup was made;
+/// meanwhile no node of this home can start.
 ///
-/// Files of private documents that the home lacks are put into `files`. The keys that open them are the home's own, so what was
-/// erased after the backup was made stays erased.
+/// Files of private documents that the home lacks, or has damaged, are put into its folder. The keys that open them are the home's
+/// own, so what was erased after the backup was made stays erased.
 ///
 /// # Errors
-/// A text that says what stands in the way; then no database was put in place.
-pub fn restore(folder: &Path, data: &Path, files: &Path, home: &Path) -> Result<Manifest> {
+/// A text that says what stands in the way; then no database was put in place, and the record of votes is as it was.
+pub fn restore(folder: &Path, place: Place<'_>) -> Result<(Manifest, Restored)> {
+    let Place { home, genesis, data, files } = place;
+    let mut votes = VotesFile::open(home)?;
     if data.exists() {
         bail!("{} exists; move it away first, it may be newer than the backup", data.display());
     }
-    let manifest = verify(folder)?;
-    votes::distrust(home)?;
-    copy_files(&folder.join(FILES), files).context("restoring the files of private documents")?;
-    let parent = data.parent().context("the database has no parent folder")?;
-    let staging: PathBuf = parent.join(format!(".restore-{}", std::process::id()));
-    let result = copy_folder(&folder.join(DATA), &staging)
-        .and_then(|()| fs::rename(&staging, data).context("putting the restored database in place"));
-    if result.is_err() {
-        // The copy is not in place, so nothing uses it.
-        drop(fs::remove_dir_all(&staging));
+    let expected = crate::node::read_genesis(genesis)?.chain_id()?;
+    let manifest = read_manifest(folder)?;
+    ensure!(manifest.chain == expected, "the backup is of chain {}, this home of chain {expected}", manifest.chain);
+    let staging = data.parent().context("the database has no parent folder")?.join(STAGING);
+    // What an earlier restore left is of another backup, perhaps.
+    remove_staging(&staging)?;
+    let restored = staged(folder, &staging, &manifest, expected)
+        .and_then(|()| files::restore(folder, manifest.files.as_ref(), files).context("files of private documents"))
+        .and_then(|restored| {
+            votes.distrust(home)?;
+            fs::rename(&staging, data).context("putting the restored database in place")?;
+            sync_folder(data)?;
+            Ok(restored)
+        });
+    if restored.is_err() {
+        // The copy is not in place, so nothing uses it; the next restore begins by removing what stays.
+        drop(remove_staging(&staging));
     }
-    result.map(|()| manifest)
+    Ok((manifest, restored?))
+}
+
+/// Copies the database, and checks the copy: it is what will be used.
+fn staged(folder: &Path, staging: &Path, manifest: &Manifest, chain: ChainId) -> Result<()> {
+    copy_folder(&folder.join(DATA), staging)?;
+    // For writing: tables of this version that one of an earlier version lacks are made.
+    let store = RocksStore::open(staging, StoreOptions::default()).context("opening the copy")?;
+    compare(&check_data(store, &folder.join("genesis.json"), chain)?, manifest)?;
+    Ok(sync(staging)?)
+}
+
+fn remove_staging(staging: &Path) -> Result<()> {
+    match fs::remove_dir_all(staging) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("removing {}", staging.display()))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn copy_folder(from: &Path, to: &Path) -> Result<()> {
@@ -175,68 +301,27 @@ fn copy_folder(from: &Path, to: &Path) -> Result<()> {
         if entry.file_type()?.is_file() && entry.file_name() != "LOCK" {
             let target = to.join(entry.file_name());
             fs::copy(entry.path(), &target).with_context(|| format!("copying to {}", target.display()))?;
-            fs::File::open(&target)?.sync_all()?;
+            sync(&target).with_context(|| format!("syncing {}", target.display()))?;
         }
     }
-    fs::File::open(to)?.sync_all().context("syncing the copy")
+    Ok(sync(to)?)
 }
 
-/// Copies files in folders, two levels deep, that are not there yet: a file is named by the hash of its content. A folder that
-/// does not exist has none; a file that goes meanwhile was erased.
-fn copy_files(from: &Path, to: &Path) -> Result<()> {
-    crate::home::private_folder(to)?;
-    let Ok(folders) = fs::read_dir(from) else { return Ok(()) };
-    for folder in folders {
-        let folder = folder?;
-        if !folder.file_type()?.is_dir() {
-            continue;
-        }
-        let target = to.join(folder.file_name());
-        crate::home::private_folder(&target)?;
-        for file in fs::read_dir(folder.path())? {
-            let file = file?;
-            let copy = target.join(file.file_name());
-            if copy.exists() {
-                continue;
-            }
-            match fs::copy(file.path(), &copy) {
-                Ok(_) => fs::File::open(&copy)?.sync_all()?,
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-                Err(error) => return Err(error).with_context(|| format!("copying {}", file.path().display())),
-            }
-        }
-        fs::File::open(&target)?.sync_all()?;
-    }
-    Ok(fs::File::open(to)?.sync_all()?)
-}
-
+/// Bytes of everything in a folder; none for one that is not there.
 fn folder_bytes(folder: &Path) -> Result<u64> {
     let mut bytes = 0;
-    for entry in fs::read_dir(folder)? {
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(0),
+        entries => entries.with_context(|| format!("reading {}", folder.display()))?,
+    };
+    for entry in entries {
         let entry = entry?;
-        let kind = entry.metadata()?;
-        bytes += if kind.is_dir() { folder_bytes(&entry.path())? } else { kind.len() };
+        match entry.metadata() {
+            Ok(kind) => bytes += if kind.is_dir() { folder_bytes(&entry.path())? } else { kind.len() },
+            // It went meanwhile.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error).context("a file"),
+        }
     }
     Ok(bytes)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn files_are_copied_once_and_what_is_there_stays() {
-        let scratch = tempfile::tempdir().unwrap();
-        let (from, to) = (scratch.path().join("from"), scratch.path().join("to"));
-        copy_files(&from, &to).unwrap();
-        assert_eq!(fs::read_dir(&to).unwrap().count(), 0, "a node without files has none to copy");
-        fs::create_dir_all(from.join("ab")).unwrap();
-        fs::write(from.join("ab/abcd.data"), "sealed").unwrap();
-        fs::write(from.join("ab/abcd.tree"), "hashes").unwrap();
-        fs::create_dir_all(to.join("ab")).unwrap();
-        fs::write(to.join("ab/abcd.tree"), "of its own").unwrap();
-        copy_files(&from, &to).unwrap();
-        assert_eq!(fs::read_to_string(to.join("ab/abcd.data")).unwrap(), "sealed");
-        assert_eq!(fs::read_to_string(to.join("ab/abcd.tree")).unwrap(), "of its own");
-    }
 }

@@ -48,7 +48,7 @@ pub fn member_view(registry: &Registry, member: &MemberRecord) -> MemberView {
                 power: n.power,
             })
             .collect(),
-        accounts: count(registry.accounts.values().filter(|a| a.member == member.name).count()),
+        accounts: count(registry.holdings(&member.name).accounts),
     }
 }
 

@@ -2,9 +2,11 @@
 
 mod demo;
 mod load;
+mod month;
 mod net;
 mod plan;
 mod private;
+mod running;
 mod schemas;
 
 use std::process::ExitCode;
@@ -22,6 +24,8 @@ pub enum Command {
     Demo(demo::Args),
     /// Give a running network the contracts and sample schemas for private documents
     Schemas(schemas::Args),
+    /// Write a month of business as files, the way operators have them
+    Month(month::Args),
     /// Put load on a network of `vouch dev net` and measure it
     Load(load::Args),
 }
@@ -36,6 +40,7 @@ pub fn run(command: Command, global: &GlobalArgs) -> Result<ExitCode> {
         Command::Net(args) => runtime.block_on(net::run(&args, global)),
         Command::Demo(args) => runtime.block_on(demo::run(&args)),
         Command::Schemas(args) => runtime.block_on(schemas::run(&args, global)),
+        Command::Month(args) => month::run(&args, global),
         Command::Load(args) => runtime.block_on(load::run(&args, global)),
     }
 }

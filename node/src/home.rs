@@ -13,8 +13,12 @@
 //!   keys/encryption/       the member's encryption keys, each named by its public half (mode 0600)
 //!   tls/certificate.pem    what the API shows
 //!   tls/key.pem            its key               (mode 0600)
+//!   tls/authority.pem      what that is renewed with
+//!   tls/authority.key      its key, with what opens it beside it (mode 0600)
+//!   clients.toml           which outside systems the API lets in
 //!   votes                  how far the consensus key may have signed
 //!   data/                  the database
+//!   index/                 lists and statistics over the database; made anew when it is missing
 //!   vault/shelf            a key for each private document, in no backup of the database
 //!   vault/files/           sealed files of private documents
 //! ```
@@ -27,6 +31,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
+use vouch_certificates::Key;
 use vouch_replica::VotingRecord;
 use vouch_sdk::{Password, keystore};
 use vouch_types::{Hash32, PublicKey, SecretKey};
@@ -35,6 +40,7 @@ use zeroize::Zeroizing;
 use crate::{
     commands::{GlobalArgs, password::open_with_password},
     config::{CONFIG_FILE, ConfigFile},
+    server_certificate::{self, Places},
     vault::{MemberKeys, master_key, new_encryption_key},
     votes::VotesFile,
 };
@@ -58,6 +64,8 @@ pub struct Secrets {
     pub consensus: SecretKey,
     /// Opens connections.
     pub network: SecretKey,
+    /// Of the node's own authority, which renews its server certificate; none where that comes from elsewhere.
+    pub authority: Option<Key>,
     /// For private documents.
     pub vault: VaultKeys,
 }
@@ -106,7 +114,7 @@ pub fn encryption_folder(home: &Path) -> PathBuf {
 ///
 /// # Errors
 /// A text that names the file.
-pub fn open_secrets(home: &Path, global: &GlobalArgs) -> Result<Secrets> {
+pub fn open_secrets(home: &Path, tls: &Places, global: &GlobalArgs) -> Result<Secrets> {
     let (keys, password) = open_with_password(global, &[consensus_key_path(home), network_key_path(home)])?;
     let [consensus, network] = <[_; 2]>::try_from(keys).map_err(|_| anyhow::anyhow!("a node has two keys"))?;
     let mut own = Vec::new();
@@ -120,8 +128,9 @@ pub fn open_secrets(home: &Path, global: &GlobalArgs) -> Result<Secrets> {
     }
     let [service, vault] = <[_; 2]>::try_from(own).map_err(|_| anyhow::anyhow!("a vault has two keys"))?;
     private_folder(&encryption_folder(home))?;
+    let authority = tls.open_key(password.as_ref())?;
     let member = MemberKeys::open(&encryption_folder(home), password)?;
-    Ok(Secrets { consensus, network, vault: VaultKeys { service, master: master_key(&vault), member } })
+    Ok(Secrets { consensus, network, authority, vault: VaultKeys { service, master: master_key(&vault), member } })
 }
 
 /// Makes a home with new keys, encrypted when there is a password, and a certificate for `names`. Refuses one that has a
@@ -137,6 +146,7 @@ pub fn create(home: &Path, config: &ConfigFile, names: &[String], password: Opti
         private_folder(&home.join(folder))?;
     }
     let consensus = new_key(&consensus_key_path(home), password)?;
+    let node = consensus.public().node();
     let network = new_key(&network_key_path(home), password)?;
     let service = new_key(&service_key_path(home), password)?;
     new_key(&vault_key_path(home), password)?;
@@ -145,7 +155,7 @@ pub fn create(home: &Path, config: &ConfigFile, names: &[String], password: Opti
     VotesFile::open(home)?.write_synced(&VotingRecord::of_new_key(consensus.public().node()))?;
     let token: [u8; 32] = rand::random();
     write_private(&home.join(&config.api.admin_token), hex::encode(token).as_bytes())?;
-    certificate(home, config, names)?;
+    server_certificate::create(&Places::of(home, &config.api), node, names, password)?;
     let (consensus, network, service) = (consensus.public(), network.public(), service.public());
     Ok(NodeKeys { consensus, network, service, encryption })
 }
@@ -165,25 +175,6 @@ fn new_key(path: &Path, password: Option<&Password>) -> Result<SecretKey> {
     Ok(key)
 }
 
-/// A certificate authority of this node's own and a certificate by it, both ECDSA P-256.
-fn certificate(home: &Path, config: &ConfigFile, names: &[String]) -> Result<()> {
-    let ca_key = rcgen::KeyPair::generate().context("certificate key")?;
-    let mut ca = rcgen::CertificateParams::new(Vec::new()).context("certificate authority")?;
-    ca.distinguished_name.push(rcgen::DnType::CommonName, "Vouch node certificate authority");
-    ca.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Constrained(0));
-    ca.key_usages = vec![rcgen::KeyUsagePurpose::KeyCertSign, rcgen::KeyUsagePurpose::CrlSign];
-    let ca_certificate = ca.self_signed(&ca_key).context("certificate authority")?;
-    let issuer = rcgen::Issuer::new(ca, ca_key);
-    let key = rcgen::KeyPair::generate().context("certificate key")?;
-    let mut server = rcgen::CertificateParams::new(names.to_vec()).context("certificate names")?;
-    server.distinguished_name.push(rcgen::DnType::CommonName, "Vouch node");
-    server.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ServerAuth];
-    let signed = server.signed_by(&key, &issuer).context("certificate")?;
-    write(&home.join("ca.pem"), ca_certificate.pem().as_bytes())?;
-    write(&home.join(&config.api.certificate), signed.pem().as_bytes())?;
-    write_private(&home.join(&config.api.key), key.serialize_pem().as_bytes())
-}
-
 /// Makes a folder only its owner can enter.
 ///
 /// # Errors
@@ -194,6 +185,25 @@ pub fn private_folder(path: &Path) -> Result<()> {
         .mode(0o700)
         .create(path)
         .with_context(|| format!("cannot make the folder {}", path.display()))
+}
+
+/// Puts a file in another one's place, whole or not at all, also when the power goes.
+///
+/// # Errors
+/// A text that names the path.
+pub fn replace(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let made = || -> std::io::Result<()> {
+        let mut file = tempfile::Builder::new()
+            .prefix(".part-")
+            .permissions(std::os::unix::fs::PermissionsExt::from_mode(mode))
+            .tempfile_in(folder)?;
+        file.write_all(bytes)?;
+        file.as_file().sync_all()?;
+        file.persist(path).map_err(|error| error.error)?;
+        fs::File::open(folder)?.sync_all()
+    };
+    made().with_context(|| format!("cannot write {}", path.display()))
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<()> {

@@ -4,17 +4,22 @@
 mod admission;
 mod backend;
 mod backup;
+mod clear_text;
 mod commands;
 mod condition;
 mod config;
 mod decisions;
 mod dev;
+mod document_files;
 mod documents;
 mod home;
+mod index;
 mod metrics;
 mod node;
 mod operate;
+mod operations;
 mod runner;
+mod server_certificate;
 mod submit;
 mod vault;
 mod views;
@@ -81,5 +86,32 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    /// One name for two arguments gives a command the value of the other one, or ends it.
+    #[test]
+    fn no_command_has_an_argument_of_a_name_that_all_commands_have() {
+        fn walk(command: &clap::Command, path: &str, shared: &[(String, Option<String>)]) {
+            for argument in command.get_arguments() {
+                let (id, long) = (argument.get_id().as_str(), argument.get_long());
+                let is_taken = |(other, other_long): &(String, Option<String>)| {
+                    other == id || (long.is_some() && other_long.as_deref() == long)
+                };
+                assert!(!shared.iter().any(is_taken), "{path} --{}", long.unwrap_or(id));
+            }
+            for below in command.get_subcommands() {
+                walk(below, &format!("{path} {}", below.get_name()), shared);
+            }
+        }
+        let whole = Cli::command();
+        let shared: Vec<_> = whole
+            .get_arguments()
+            .filter(|argument| argument.is_global_set())
+            .map(|argument| (argument.get_id().to_string(), argument.get_long().map(str::to_owned)))
+            .collect();
+        assert!(shared.iter().any(|(id, _)| id == "nodes"), "{shared:?}");
+        for command in whole.get_subcommands() {
+            walk(command, command.get_name(), &shared);
+        }
     }
 }

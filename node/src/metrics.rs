@@ -5,13 +5,14 @@ use std::sync::{
     atomic::{AtomicU64, Ordering::Relaxed},
 };
 
-use vouch_ledger::{CommittedBlock, Published};
+use vouch_index::Index;
+use vouch_ledger::{CommittedBlock, Published, Registry};
 use vouch_net::NetHandle;
 use vouch_replica::ReplicaStatus;
 use vouch_store::RocksStore;
-use vouch_types::Outcome;
+use vouch_types::{Height, Outcome};
 
-use crate::{admission::AdmissionStats, vault::VaultReport};
+use crate::{admission::AdmissionStats, server_certificate::ServerReport, vault::VaultReport};
 
 /// Upper bounds of the buckets of block intervals, in milliseconds.
 const INTERVAL_BUCKETS_MS: [u64; 8] = [100, 250, 500, 750, 1_000, 2_000, 5_000, 15_000];
@@ -33,6 +34,12 @@ pub struct Metrics {
 }
 
 impl Metrics {
+    /// Blocks, transactions, and the sum of the times between blocks, in milliseconds, since the start.
+    pub fn block_counts(&self) -> (u64, u64, u64) {
+        let read = |counter: &AtomicU64| counter.load(Relaxed);
+        (read(&self.blocks), read(&self.transactions), read(&self.interval_ms_sum))
+    }
+
     /// Counts a final block.
     pub fn count(&self, block: &CommittedBlock) {
         let number = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
@@ -73,7 +80,7 @@ impl Metrics {
         }
         self.admission(&mut page);
         if let Some(vault) = vault {
-            documents(&mut page, vault);
+            documents(&mut page, vault, &at.registry);
         }
         peers(&mut page, net);
         if let Ok(stats) = store.stats() {
@@ -152,7 +159,11 @@ fn waiting(page: &mut Page, replica: &ReplicaStatus) {
             "1 while this node does not vote because it may have forgotten votes.",
             u64::from(replica.abstention.is_some()),
         ),
-        ("vouch_sync_best_peer_height_blocks", "Greatest height a peer claims.", replica.best_peer_height.0),
+        (
+            "vouch_sync_best_peer_height_blocks",
+            "Greatest height that peers with more than a third of the power claim.",
+            replica.best_peer_height.0,
+        ),
     ];
     for (name, help, value) in gauges {
         page.gauge(name, help, value);
@@ -160,7 +171,7 @@ fn waiting(page: &mut Page, replica: &ReplicaStatus) {
 }
 
 /// The names of the counters stand in `vouch_vault::Counters`.
-fn documents(page: &mut Page, vault: &VaultReport) {
+fn documents(page: &mut Page, vault: &VaultReport, registry: &Registry) {
     for (name, value) in vault.counters.entries() {
         page.head(name, "See the operator guide.", "counter");
         page.line(name, value);
@@ -181,13 +192,34 @@ fn documents(page: &mut Page, vault: &VaultReport) {
         ("vouch_vault_owes_bool", "1 while deliveries to others wait for their receipts.", u64::from(status.owes_some)),
         ("vouch_vault_waiting_documents", "Documents staged whose transactions are not final.", status.staged as u64),
         ("vouch_vault_open_acts", "Attestations and anchors that are not on the chain yet.", status.acts as u64),
+        (
+            "vouch_vault_uploads",
+            "Files being uploaded, or uploaded and waiting for their document.",
+            status.uploads as u64,
+        ),
+        ("vouch_vault_upload_reserved_bytes", "Bytes set aside for them.", status.upload_bytes),
+        ("vouch_vault_open_files", "Files opened for reading.", status.openings as u64),
         ("vouch_vault_fetched_files", "Files being fetched.", status.transfers as u64),
         ("vouch_vault_sweeps", "Looks through documents under way.", status.sweeps as u64),
+        (
+            "vouch_vault_awaited_erasures",
+            "Erasures that this member carries out, too, and that lack somebody's word.",
+            vault.erasures.waiting as u64,
+        ),
         ("vouch_vault_audit_records", "Records of the read audit.", status.audit_records),
         ("vouch_vault_anchored_audit_records", "Those of them that the chain vouches for.", status.audit_anchored),
     ];
     for (name, help, value) in gauges {
         page.gauge(name, help, value);
+    }
+    let name = "vouch_vault_overdue_erasures";
+    page.head(
+        name,
+        "Erasures past their deadline that lack a member's word; no line for a member that owes none.",
+        "gauge",
+    );
+    for (member, count) in vault.overdue_by_member(registry) {
+        page.line(&format!("{name}{{member=\"{member}\"}}"), count);
     }
 }
 
@@ -200,6 +232,43 @@ fn peers(page: &mut Page, net: &NetHandle) {
         let label = channel.map(|c| format!("{{channel=\"{c}\"}}")).unwrap_or_default();
         page.line(&format!("{name}{label}"), value);
     }
+}
+
+/// The index beside the ledger.
+pub fn index(index: &Index, head: Height) -> String {
+    let mut page = Page(String::new());
+    let progress = index.progress();
+    page.gauge("vouch_index_height_blocks", "Height of the last block in the index.", progress.indexed.0);
+    let lag = head.0.saturating_sub(progress.indexed.0);
+    page.gauge("vouch_index_lag_blocks", "Blocks that the index is behind.", lag);
+    let stopped = u64::from(progress.problem.is_some());
+    page.gauge("vouch_index_stopped_bool", "1 while the index cannot go on.", stopped);
+    let rebuilding = u64::from(progress.rebuild.is_some());
+    page.gauge("vouch_index_rebuilding_bool", "1 while another index is made beside it.", rebuilding);
+    page.gauge("vouch_index_files_bytes", "Bytes that it takes: file and log, or tables and indexes.", index.bytes());
+    page.counter(
+        "vouch_index_written_blocks_total",
+        "Blocks written to indexes since the start.",
+        index.blocks_written(),
+    );
+    page.counter("vouch_index_failures_total", "Failures of the index since the start.", index.failures());
+    page.0
+}
+
+/// The API's own certificate.
+pub fn certificate(report: &ServerReport) -> String {
+    let mut page = Page(String::new());
+    if let Some((_, until)) = report.life {
+        let name = "vouch_api_certificate_not_after_seconds";
+        page.gauge(name, "When the API's certificate ends, in seconds since 1970.", until.0 / 1_000);
+    }
+    page.counter(
+        "vouch_api_certificate_renewals_total",
+        "Renewals of the API's certificate since the start.",
+        report.renewals,
+    );
+    page.counter("vouch_api_certificate_failures_total", "Renewals that failed since the start.", report.failures);
+    page.0
 }
 
 struct Page(String);

@@ -7,21 +7,26 @@ use tokio::sync::{broadcast, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use vouch_api::{AdminToken, ApiConfig, Documents, Limits, RateLimit, Server, Transport};
 use vouch_genesis::GenesisDocument;
-use vouch_ledger::{CommittedBlock, Runtime, Storage};
+use vouch_index::Owner;
+use vouch_ledger::{CommittedBlock, Reader, Runtime, Storage};
 use vouch_net::{NetConfig, NetHandle, NetLimits};
 use vouch_replica::{Replica, ReplicaConfig, ReplicaError};
 use vouch_store::{RocksStore, StoreOptions};
-use vouch_types::{PublicKey, SecretKey};
+use vouch_types::{Height, PublicKey, SecretKey};
 
 use crate::{
     admission,
     backend::NodeBackend,
     commands::{GlobalArgs, output::Stopped},
     config::NodeConfig,
+    document_files::FileWork,
     documents::NodeDocuments,
     home::{self, VaultKeys},
+    index::{self, NodeLists},
     metrics::Metrics,
-    runner::{Clock, Outlets, Request, Runner},
+    operations::Operations,
+    runner::{Clock, Outlets, Request, Runner, wall},
+    server_certificate::{Places, ServerCertificate, SharedReport},
     vault::{self, ConnectionsSender, VaultHandle},
     views::Abis,
     votes::VotesFile,
@@ -70,19 +75,23 @@ struct Opened {
     consensus_key: PublicKey,
     network: SecretKey,
     vault: VaultKeys,
+    certificate: ServerCertificate,
 }
 
 /// Reads keys and genesis, opens database and chain.
 fn open(config: &NodeConfig, global: &GlobalArgs) -> Result<Opened> {
     let genesis = read_genesis(&config.genesis)?;
-    let home::Secrets { consensus: secret, network, vault } =
-        home::open_secrets(&config.home, global).context("the node's keys")?;
+    let places = Places::of(&config.home, &config.api);
+    let home::Secrets { consensus: secret, network, authority, vault } =
+        home::open_secrets(&config.home, &places, global).context("the node's keys")?;
     let consensus_key = secret.public();
+    let certificate = ServerCertificate { places, key: authority, node: consensus_key.node() };
+    // Before anything is made: who holds it may be about to put a database in place.
+    let memory = Box::new(VotesFile::open(&config.home)?);
     let options = StoreOptions { cache_bytes: config.cache_bytes, ..StoreOptions::default() };
     let store = RocksStore::open(&config.storage, options).map(Arc::new);
     let store = store.map_err(|e| Stopped(format!("{}: cannot open the database: {e}", e.code())))?;
     let storage: Arc<dyn Storage> = Arc::clone(&store) as Arc<dyn Storage>;
-    let memory = Box::new(VotesFile::open(&config.home)?);
     let vm = Runtime::new(vouch_vm::VmLimits::default()).context("cannot start the contract engine")?;
     let clock = Clock::start();
     let replica_config =
@@ -91,7 +100,7 @@ fn open(config: &NodeConfig, global: &GlobalArgs) -> Result<Opened> {
     let mut replica = Replica::open(storage, &genesis, vm, replica_config, clock.now()).map_err(coded)?;
     replica.set_storage_policy(config.policy).map_err(coded)?;
     let chain_name = genesis.chain_name;
-    Ok(Opened { replica, store, clock, chain_name, consensus_key, network, vault })
+    Ok(Opened { replica, store, clock, chain_name, consensus_key, network, vault, certificate })
 }
 
 async fn serve(config: NodeConfig, global: &GlobalArgs) -> Result<()> {
@@ -101,18 +110,31 @@ async fn serve(config: NodeConfig, global: &GlobalArgs) -> Result<()> {
     let net_config =
         NetConfig { secret, listen: config.network_listen.to_string(), chain, limits: NetLimits::default() };
     let (net, events) = vouch_net::start(net_config).await.context("cannot start the network")?;
-    let (backend, mut threads) = start_threads(&config, opened, &net, events)?;
-    let documents = NodeDocuments { vault: threads.vault.clone(), reader: backend.reader.clone(), node };
+    let (backend, mut threads, certificate) = start_threads(&config, opened, &net, events)?;
+    let report = Arc::clone(&backend.server_certificate);
+    if !config.api.plain_http {
+        certificate.look(&report, wall());
+    }
+    let documents = NodeDocuments {
+        vault: threads.vault.clone(),
+        reader: backend.reader.clone(),
+        node,
+        files: FileWork::default(),
+    };
     let documents: Arc<dyn Documents> = Arc::new(documents);
     let server = Server::bind(&api_config(&config)?, Arc::new(backend), Some(documents)).await;
     let server = server.context("cannot start the API")?;
     tracing::info!(%chain, %node, api = server.url(), network = %net.local_address(), "node runs");
     let stop = CancellationToken::new();
+    let keeping = server.tls_reloader().map(|reloader| tokio::spawn(certificate.keep(report, reloader)));
     let serving = tokio::spawn(server.run(stop.clone()));
     let result = wait_for_end(&mut threads).await;
     // The threads may have ended already.
     drop(threads.requests.send(Request::Stop).await);
     stop.cancel();
+    if let Some(task) = keeping {
+        task.abort();
+    }
     drop(serving.await);
     threads.vault.stop().await;
     if !threads.vault_end.is_terminated() {
@@ -141,8 +163,8 @@ fn start_threads(
     opened: Opened,
     net: &NetHandle,
     mut events: vouch_net::Events,
-) -> Result<(NodeBackend, Threads)> {
-    let Opened { replica, store, clock, chain_name, consensus_key, network, vault: keys } = opened;
+) -> Result<(NodeBackend, Threads, ServerCertificate)> {
+    let Opened { replica, store, clock, chain_name, consensus_key, network, vault: keys, certificate } = opened;
     let (node, network_key) = (consensus_key.node(), network.public());
     let messages = events.take_vault().context("the vault's lane is taken once")?;
     let reader = replica.ledger().reader().clone();
@@ -155,6 +177,7 @@ fn start_threads(
     let metrics = Arc::new(Metrics::default());
     start_admission(replica.chain(), job_receiver, requests.clone(), Arc::clone(&metrics))?;
     tokio::spawn(count_blocks(listener, Arc::clone(&metrics)));
+    let abis = Arc::new(Abis::default());
     let (vault, submitter, vault_end) = vault::start(vault::Surroundings {
         settings: config.vault.clone(),
         keys,
@@ -162,6 +185,7 @@ fn start_threads(
         node,
         reader: reader.clone(),
         storage: Arc::clone(&store) as Arc<dyn Storage>,
+        abis: Arc::clone(&abis),
         net: net.clone(),
         messages,
         connections: connected,
@@ -171,6 +195,8 @@ fn start_threads(
         admission: jobs.clone(),
         clock,
     })?;
+    let owner = Owner { chain: replica.chain(), node };
+    let (lists, operations) = start_observers(config, owner, &reader, &head, net, &metrics)?;
     let outlets = Outlets { head: Arc::new(head_sender), blocks, admission: jobs, net: net.clone(), connections };
     let runner = Runner::new(replica, clock, outlets, network_key);
     let replica_end = start_replica(runner, request_receiver, events)?;
@@ -189,9 +215,28 @@ fn start_threads(
         store,
         genesis: config.genesis.clone(),
         metrics,
-        abis: Arc::new(Abis::default()),
+        abis,
+        lists,
+        operations,
+        server_certificate: SharedReport::default(),
     };
-    Ok((backend, Threads { requests, replica_end, vault, vault_end, failure }))
+    Ok((backend, Threads { requests, replica_end, vault, vault_end, failure }, certificate))
+}
+
+/// Starts what only watches: the index, and samples of what the process uses.
+fn start_observers(
+    config: &NodeConfig,
+    owner: Owner,
+    reader: &Reader,
+    head: &watch::Receiver<Height>,
+    net: &NetHandle,
+    metrics: &Arc<Metrics>,
+) -> Result<(Option<NodeLists>, Arc<Operations>)> {
+    let index = index::start(&config.index, owner, reader.clone(), head.clone())?;
+    let (database, watched) = (config.storage.clone(), index.clone());
+    let operations = Operations::start(database, net.clone(), reader.clone(), Arc::clone(metrics), watched);
+    let lists = index.map(|index| NodeLists { index, reader: reader.clone() });
+    Ok((lists, operations))
 }
 
 /// Until someone stops the node, or its replica or its vault cannot go on.
@@ -287,7 +332,15 @@ fn api_config(config: &NodeConfig) -> Result<ApiConfig> {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => None,
         Err(e) => return Err(e).with_context(|| format!("cannot read {}", token_path.display())),
     };
-    Ok(ApiConfig { listen: config.api_listen, transport, limits: Limits { rate, ..Limits::default() }, admin_token })
+    Ok(ApiConfig {
+        listen: config.api_listen,
+        names: config.api_names.clone(),
+        proxies: config.api_proxies.clone(),
+        transport,
+        clients: config.api.clients.policy(&config.home),
+        limits: Limits { rate, ..Limits::default() },
+        admin_token,
+    })
 }
 
 /// Ctrl-C or SIGTERM.

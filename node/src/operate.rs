@@ -8,10 +8,16 @@ use std::{
 use anyhow::{Context as _, Result};
 use serde_json::json;
 use vouch_sdk::Client;
+use vouch_types::api::{Language, caller::Authority};
 
 use crate::{
     backup,
-    commands::{GlobalArgs, output::emit, password::new_password},
+    commands::{
+        GlobalArgs,
+        output::{EXIT_CONDITION, emit},
+        password::new_password,
+        text::Text,
+    },
     config::{ConfigFile, NodeConfig},
     home, node, votes,
 };
@@ -48,7 +54,7 @@ pub struct InitArgs {
     /// Where clients reach it
     #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:7480")]
     api: String,
-    /// Names and addresses the API's certificate is for
+    /// Names and addresses the API's certificate is for, and by which clients reach it
     #[arg(long, value_name = "NAME", value_delimiter = ',', default_value = "localhost,127.0.0.1")]
     names: Vec<String>,
     /// Encrypt the keys: asks for a password, or reads it from the descriptor that `VOUCH_PASSWORD_FD` names
@@ -82,12 +88,16 @@ pub enum BackupCommand {
         /// The directory to make; an absolute path
         dir: PathBuf,
     },
-    /// Check a backup: files, state, certificate
+    /// Check a backup without changing it: database, state, certificate, sealed files
+    ///
+    /// The chain is the one named with --chain or by the home; without either the backup is judged by its own genesis document.
     Verify {
         /// The backup
         dir: PathBuf,
     },
-    /// Put a backup's database into a home that has none
+    /// Put a backup's database into a home that has none, and the sealed files that it lacks
+    ///
+    /// Exit codes: 0 all is in place; 6 all but sealed files that are missing or damaged in the backup.
     Restore {
         /// The backup
         dir: PathBuf,
@@ -134,6 +144,7 @@ fn init(args: &InitArgs, global: &GlobalArgs) -> Result<ExitCode> {
     let mut config = ConfigFile::default();
     config.network.listen.clone_from(&args.network);
     config.api.listen.clone_from(&args.api);
+    config.api.names = names_of_its_own(&args.names);
     NodeConfig::check(&args.dir, config.clone())?;
     let genesis =
         args.genesis.as_deref().map(|path| Ok::<_, anyhow::Error>((path, node::read_genesis(path)?))).transpose()?;
@@ -170,6 +181,12 @@ fn init(args: &InitArgs, global: &GlobalArgs) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Those that are not every machine's.
+fn names_of_its_own(names: &[String]) -> Vec<String> {
+    let is_own = |name: &&String| Authority::new(name, 0).is_ok_and(|authority| !authority.is_loopback());
+    names.iter().filter(is_own).cloned().collect()
+}
+
 fn genesis_id(file: &Path, global: &GlobalArgs) -> Result<ExitCode> {
     let document = node::read_genesis(file)?;
     let chain = document.chain_id()?;
@@ -184,24 +201,61 @@ fn backups(command: BackupCommand, global: &GlobalArgs) -> Result<ExitCode> {
             let client: Client = global.client()?;
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             let view = runtime.block_on(client.backup(&dir.display().to_string()))?;
-            emit(global, &view, |_| {
-                vec![format!("{}  height {}  {} bytes, checked", view.path, view.height, view.bytes)]
+            emit(global, &view, |language| {
+                let made = format!("{}  height {}  {} bytes, checked", view.path, view.height, view.bytes);
+                let lacking = names(Text::BackupLacks, &view.lacking, language);
+                std::iter::once(made).chain(lacking).collect()
             })?;
+            return Ok(lacking_exit(&view.lacking));
         }
         BackupCommand::Verify { dir } => {
-            show_manifest(&backup::verify(&dir)?, "is complete and matches its proof", global)?;
+            let chain = global.known_chain()?;
+            let manifest = backup::verify(&dir, chain)?;
+            emit(global, &manifest, |language| {
+                let mut lines = vec![headline(&manifest, "is complete and matches its proof")];
+                let mut add = |text: Text| lines.push(text.in_language(language).to_owned());
+                if chain.is_none() {
+                    add(Text::BackupOfWhichChain);
+                }
+                match manifest.files {
+                    None => add(Text::BackupFilesUnlisted),
+                    Some(files) if files.missing + files.damaged > 0 => add(Text::BackupLacks),
+                    Some(_) => {}
+                }
+                lines
+            })?;
         }
         BackupCommand::Restore { dir } => {
             let home = named_home(global)?;
             let config = NodeConfig::load(&home)?;
-            let manifest = backup::restore(&dir, &config.storage, &config.vault.files(), &home)?;
-            let what = "is restored; start the node, it votes again when it cannot contradict an earlier vote";
-            show_manifest(&manifest, what, global)?;
+            let files = config.vault.files();
+            let place = backup::Place { home: &home, genesis: &config.genesis, data: &config.storage, files: &files };
+            let (manifest, restored) = backup::restore(&dir, place)?;
+            let value = json!({ "manifest": manifest, "files": restored.count, "lacking": restored.lacking });
+            emit(global, &value, |language| {
+                let what = "is restored; start the node, it votes again when it cannot contradict an earlier vote";
+                let lacking = names(Text::BackupLacks, &restored.lacking, language);
+                std::iter::once(headline(&manifest, what)).chain(lacking).collect()
+            })?;
+            return Ok(lacking_exit(&restored.lacking));
         }
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn show_manifest(manifest: &backup::Manifest, what: &str, global: &GlobalArgs) -> Result<()> {
-    emit(global, manifest, |_| vec![format!("height {} of chain {} {what}", manifest.height, manifest.chain)])
+fn headline(manifest: &backup::Manifest, what: &str) -> String {
+    format!("height {} of chain {} {what}", manifest.height, manifest.chain)
+}
+
+/// A remark and what it is about, when there is something.
+fn names(remark: Text, names: &[String], language: Language) -> Vec<String> {
+    if names.is_empty() {
+        return Vec::new();
+    }
+    let remark = remark.in_language(language).to_owned();
+    std::iter::once(remark).chain(names.iter().map(|name| format!("  {name}"))).collect()
+}
+
+fn lacking_exit(lacking: &[String]) -> ExitCode {
+    if lacking.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(EXIT_CONDITION) }
 }

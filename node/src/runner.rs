@@ -106,20 +106,15 @@ impl Runner {
         self.step(Input::Started)?;
         loop {
             let due = self.timers.values().min().copied();
-            let input = tokio::select! {
-                biased;
-                () = sleep_until(due) => { self.fire_due()?; continue }
-                event = events.recv() => match event {
-                    Some(event) => self.network_input(event),
-                    None => return Ok(()),
-                },
-                request = requests.recv() => match request {
-                    None | Some(Request::Stop) => return Ok(()),
-                    Some(request) => { self.serve(request)?; None }
-                },
-            };
-            if let Some(input) = input {
-                self.step(input)?;
+            match turn(due, events.recv(), requests.recv()).await {
+                Turn::Due => self.fire_due()?,
+                Turn::Event(Some(event)) => {
+                    if let Some(input) = self.network_input(event) {
+                        self.step(input)?;
+                    }
+                }
+                Turn::Event(None) | Turn::Request(None | Some(Request::Stop)) => return Ok(()),
+                Turn::Request(Some(request)) => self.serve(request)?,
             }
         }
     }
@@ -182,7 +177,22 @@ impl Runner {
         for effect in effects {
             self.carry_out(effect);
         }
+        self.note_head();
         Ok(())
+    }
+
+    /// A state that was taken over raises the head without a block of its own.
+    fn note_head(&self) {
+        let ledger = self.replica.ledger();
+        if ledger.join().is_some() {
+            return;
+        }
+        let height = ledger.head().height;
+        self.outlets.head.send_if_modified(|known| {
+            let is_later = height > *known;
+            *known = height.max(*known);
+            is_later
+        });
     }
 
     fn carry_out(&mut self, effect: Effect) {
@@ -255,6 +265,31 @@ impl Runner {
     }
 }
 
+/// Whose turn it is.
+#[derive(Debug, PartialEq, Eq)]
+enum Turn<E, R> {
+    Due,
+    Event(Option<E>),
+    Request(Option<R>),
+}
+
+/// Waits for a due timer, an event of the network or a request. Timers go first; of the others, whichever is there has as
+/// good a chance, so that peers that send without end keep nobody from being served, nor the node from being stopped.
+async fn turn<E, R>(
+    due: Option<Instant>,
+    event: impl Future<Output = Option<E>>,
+    request: impl Future<Output = Option<R>>,
+) -> Turn<E, R> {
+    if due.is_some_and(|due| due <= Instant::now()) {
+        return Turn::Due;
+    }
+    tokio::select! {
+        () = sleep_until(due) => Turn::Due,
+        event = event => Turn::Event(event),
+        request = request => Turn::Request(request),
+    }
+}
+
 async fn sleep_until(due: Option<Instant>) {
     match due {
         Some(at) => tokio::time::sleep_until(at.into()).await,
@@ -277,5 +312,35 @@ const fn channel(lane: Lane) -> Channel {
         Lane::Consensus => Channel::Consensus,
         Lane::Blocks => Channel::Blocks,
         Lane::Transactions => Channel::Transactions,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::ready;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn neither_the_network_nor_requests_keep_the_other_from_its_turn() {
+        let (mut events, mut requests) = (0, 0);
+        for _ in 0..1_000 {
+            match turn(None, ready(Some(())), ready(Some(()))).await {
+                Turn::Due => panic!("no timer is set"),
+                Turn::Event(_) => events += 1,
+                Turn::Request(_) => requests += 1,
+            }
+        }
+        assert!(events > 300 && requests > 300, "{events} events, {requests} requests");
+    }
+
+    #[tokio::test]
+    async fn timers_go_first() {
+        let due = Some(Instant::now());
+        for _ in 0..100 {
+            assert_eq!(turn(due, ready(Some(1)), ready(Some(2))).await, Turn::Due);
+        }
+        let later = Some(Instant::now() + Duration::from_secs(60));
+        assert_eq!(turn(later, ready(Some(1)), std::future::pending::<Option<u8>>()).await, Turn::Event(Some(1)));
     }
 }

@@ -1,5 +1,7 @@
-//! The way of a client's transaction into this node: form and signatures, what the registry already rules out, what the vault
-//! says of documents, room in the mempool.
+//! The way of a client's transaction into this node: form and signatures, what the registry already rules out, sensitive
+//! text in clear, what the vault says of documents, room in the mempool.
+
+use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
 use vouch_api::ApiError;
@@ -12,8 +14,10 @@ use vouch_types::{
 
 use crate::{
     admission::{Checked, Job},
+    clear_text,
     runner::Request,
     vault::VaultHandle,
+    views::Abis,
 };
 
 /// Takes transactions in. Clones go the same way.
@@ -27,6 +31,8 @@ pub struct Submitter {
     pub admission: mpsc::Sender<Job>,
     /// The vault, which lets no submission of a document pass that it did not check.
     pub vault: VaultHandle,
+    /// Interfaces of contracts, to read arguments by.
+    pub abis: Arc<Abis>,
 }
 
 /// The replica has stopped.
@@ -100,6 +106,7 @@ impl Submitter {
     async fn check(&self, at: &Published, checked: Checked) -> Result<PooledTransaction, ApiError> {
         let pooled = checked?;
         foresee(at, &pooled.tx)?;
+        clear_text::check(&pooled.tx.body().calls, &self.reader, &at.registry, &self.abis)?;
         self.vault.admits(&pooled.tx.body().calls).await?;
         Ok(pooled)
     }

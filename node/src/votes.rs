@@ -107,6 +107,22 @@ impl VotesFile {
         self.write(record).and_then(|()| self.file.sync_all()).context("writing the record of votes")
     }
 
+    /// The home's database was replaced: what the record says is not to be trusted any more.
+    ///
+    /// # Errors
+    /// A text that names the path.
+    pub fn distrust(&mut self, home: &Path) -> Result<VotingRecord> {
+        let own = keystore::public_key(&home::consensus_key_path(home)).context("the consensus key")?.node();
+        let known = self.record().copied().filter(|record| record.node == own);
+        let record = VotingRecord {
+            state: VotingState::Distrusted,
+            log_bytes: 0,
+            ..known.unwrap_or_else(|| VotingRecord::of_new_key(own))
+        };
+        self.write_synced(&record)?;
+        Ok(record)
+    }
+
     fn read_slot(&self, slot: u64) -> std::io::Result<Option<(u64, VotingRecord)>> {
         let mut buffer = [0; 1024];
         let read = self.file.read_at(&mut buffer, slot * SLOT_BYTES)?;
@@ -148,23 +164,6 @@ impl VotingMemory for VotesFile {
     }
 }
 
-/// The home's database was replaced: what it says of votes is not to be trusted any more.
-///
-/// # Errors
-/// A text that names the path.
-pub fn distrust(home: &Path) -> Result<VotingRecord> {
-    let own = keystore::public_key(&home::consensus_key_path(home)).context("the consensus key")?.node();
-    let mut votes = VotesFile::open(home)?;
-    let known = votes.record().copied().filter(|record| record.node == own);
-    let record = VotingRecord {
-        state: VotingState::Distrusted,
-        log_bytes: 0,
-        ..known.unwrap_or_else(|| VotingRecord::of_new_key(own))
-    };
-    votes.write_synced(&record)?;
-    Ok(record)
-}
-
 /// What can be done with the record of a home, while its node does not run.
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
@@ -186,7 +185,7 @@ pub enum Command {
 pub fn run(command: &Command, home: &Path, global: &GlobalArgs) -> Result<ExitCode> {
     let record = match command {
         Command::Show => VotesFile::open(home)?.record().copied(),
-        Command::Distrust => Some(distrust(home)?),
+        Command::Distrust => Some(VotesFile::open(home)?.distrust(home)?),
         Command::AllowFrom { height } => Some(allow_from(home, *height)?),
     };
     let state = record.map_or("none", |record| state_name(record.state));

@@ -16,4 +16,6 @@
 
 pub mod bench;
 pub mod cluster;
+pub mod month;
+pub mod private;
 pub mod sim;

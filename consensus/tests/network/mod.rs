@@ -201,7 +201,7 @@ impl Network {
         }
         let log = RecoveredLog::read(&node.disk.log).expect("crashes leave readable logs");
         node.disk.log.truncate(usize::try_from(log.len).unwrap());
-        node.boot(CHAIN, self.timeouts);
+        node.boot(CHAIN);
         let height = Height(node.disk.chain.len() as u64 + 1);
         self.start(index, height, log);
     }
@@ -212,7 +212,8 @@ impl Network {
         }
         let validators = self.set_at(height);
         let signs = height >= self.nodes[index].signs_from;
-        self.input(index, Input::HeightStarted { height, validators, log, signs });
+        let timeouts = self.timeouts;
+        self.input(index, Input::HeightStarted { height, validators, timeouts, log, signs });
         let held: Vec<Payload> = self.nodes[index].disk.held.values().filter(|p| p.height == height).copied().collect();
         for payload in held {
             self.validate(index, payload);

@@ -3,8 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use vouch_consensus::{
-    ConsensusMessage, Driver, DriverConfig, Evidence, LogEntry, RecoveredLog, RelayFilter, SafetyFault, Timeouts,
-    TimerId,
+    ConsensusMessage, Driver, DriverConfig, Evidence, LogEntry, RecoveredLog, RelayFilter, SafetyFault, TimerId,
 };
 use vouch_types::{BlockHash, ChainId, CommitCertificate, Height, NodeId, Round};
 
@@ -117,9 +116,9 @@ impl Node {
         }
     }
 
-    pub fn boot(&mut self, chain: ChainId, timeouts: Timeouts) {
+    pub fn boot(&mut self, chain: ChainId) {
         let secret = (self.kind != Kind::Follower).then(|| secret(self.index));
-        self.driver = Some(Driver::new(DriverConfig { chain, secret, timeouts }));
+        self.driver = Some(Driver::new(DriverConfig { chain, secret }));
     }
 
     pub fn crash(&mut self, power_loss: bool, rng: &mut Rng) {

@@ -32,8 +32,8 @@ impl Host for MemoryState {
         Ok(())
     }
 
-    fn scan(&mut self, _: &[u8], _: Option<&[u8]>, _: u32) -> Result<Entries, HostError> {
-        Ok(Vec::new())
+    fn scan(&mut self, _: &[u8], _: Option<&[u8]>, _: u32, _: u64) -> Result<(Entries, u64), HostError> {
+        Ok((Vec::new(), 0))
     }
 
     fn event(&mut self, _: &str, _: &[u8]) -> Result<(), HostError> {

@@ -77,11 +77,18 @@ pub trait Host {
     /// # Errors
     /// [`HostError`].
     fn delete(&mut self, key: &[u8]) -> Result<(), HostError>;
-    /// Up to `limit` entries whose key begins with `prefix` and is greater than `after`, in ascending order.
+    /// Up to `limit` entries whose key begins with `prefix` and is greater than `after`, in ascending order, and how many
+    /// deleted keys it passed over to find them: the same number on every node. It gives up after one more than `passed_max`.
     ///
     /// # Errors
     /// [`HostError`].
-    fn scan(&mut self, prefix: &[u8], after: Option<&[u8]>, limit: u32) -> Result<Entries, HostError>;
+    fn scan(
+        &mut self,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        limit: u32,
+        passed_max: u64,
+    ) -> Result<(Entries, u64), HostError>;
     /// Emits an event.
     ///
     /// # Errors

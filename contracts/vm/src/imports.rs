@@ -4,7 +4,11 @@
 //! number: if they fit they are in the buffer, else the contract fetches them with `pending`. Every function checks its
 //! bounds first, then takes its fuel, then acts.
 
-use vouch_types::{AccountId, ContractName, PublicKey, hash::domain_hash, transaction::METHOD_BYTES_MAX};
+use vouch_types::{
+    AccountId, ContractName, PublicKey,
+    hash::domain_hash,
+    transaction::{CONTRACT_NAME_BYTES_MAX, METHOD_BYTES_MAX},
+};
 use wasmparser::ValType::{self, I32, I64};
 use wasmtime::{Caller, Linker};
 
@@ -221,10 +225,12 @@ fn scan<H: Host>(
         return Err(host_limit("a scan returns at most 100 entries"));
     }
     run.charge(price::SCAN, price::SCAN_ENTRY, limit as usize)?;
+    let passed_max = run.fuel()? / price::SCAN_PASSED;
     let (memory, state) = run.split()?;
     let after = (after.len > 0).then_some(after);
     let after = after.map(|after| after.bytes(memory)).transpose()?;
-    let found = state.host.scan(prefix.bytes(memory)?, after, limit)?;
+    let (found, passed) = state.host.scan(prefix.bytes(memory)?, after, limit, passed_max)?;
+    run.charge(passed.saturating_mul(price::SCAN_PASSED), 0, 0)?;
     let bytes = found.iter().fold(0usize, |sum, (k, v)| sum.saturating_add(k.len()).saturating_add(v.len()));
     if bytes > limits.scan_bytes_max {
         return Err(host_limit("a scan returns at most 1048576 bytes"));
@@ -252,6 +258,13 @@ fn event<H: Host>(mut run: Running<'_, '_, H>, name: Span, data: Span) -> Result
 
 fn call<H: Host>(mut run: Running<'_, '_, H>, callee: [Span; 3], fuel: u64, buffer: Span) -> Result<i64, Stop> {
     let [contract, method, arguments] = callee;
+    // Before they are read: the price is one of short names.
+    if method.len == 0 || method.len as usize > METHOD_BYTES_MAX {
+        return Err(host_limit("a method name has 1 to 64 bytes"));
+    }
+    if contract.len as usize > CONTRACT_NAME_BYTES_MAX {
+        return Err(host_limit("not a contract name"));
+    }
     let limits = run.state().limits.clone();
     let depth = run.state().context.depth.saturating_add(1);
     if depth > limits.call_depth_max {
@@ -264,9 +277,6 @@ fn call<H: Host>(mut run: Running<'_, '_, H>, callee: [Span; 3], fuel: u64, buff
     let fuel = fuel.min(run.fuel()?);
     let (memory, state) = run.split()?;
     let method = method.text(memory)?;
-    if method.is_empty() || method.len() > METHOD_BYTES_MAX {
-        return Err(host_limit("a method name has 1 to 64 bytes"));
-    }
     let request = CallRequest {
         contract: ContractName::new(contract.text(memory)?)
             .map_err(|_| Stop::fail(code::HOST_LIMIT, "not a contract name"))?,

@@ -112,6 +112,8 @@ pub mod price {
     pub const SCAN: u64 = 5_000;
     /// Per entry asked for, found or not.
     pub const SCAN_ENTRY: u64 = 1_000;
+    /// Per deleted key passed over: each is still read, as by `get`.
+    pub const SCAN_PASSED: u64 = 4_000;
     /// `event`.
     pub const EVENT: u64 = 2_000;
     /// Per byte of an event.

@@ -69,10 +69,10 @@ impl Host for Frame {
         Ok(())
     }
 
-    fn scan(&mut self, prefix: &[u8], after: Option<&[u8]>, limit: u32) -> Result<Entries, HostError> {
+    fn scan(&mut self, prefix: &[u8], after: Option<&[u8]>, limit: u32, _: u64) -> Result<(Entries, u64), HostError> {
         let state = self.state();
         let found = state.iter().filter(|(k, _)| k.starts_with(prefix) && after.is_none_or(|a| k.as_slice() > a));
-        Ok(found.take(limit as usize).map(|(k, v)| (k.clone(), v.clone())).collect())
+        Ok((found.take(limit as usize).map(|(k, v)| (k.clone(), v.clone())).collect(), 0))
     }
 
     fn event(&mut self, name: &str, data: &[u8]) -> Result<(), HostError> {
@@ -232,7 +232,7 @@ fn sample(name: &str) -> Value {
 }
 
 fn id(n: u8) -> String {
-    hex::encode([n; 16])
+    vouch_types::DocumentId::issued("union", [n; 10]).to_string()
 }
 
 fn hash(n: u8) -> String {

@@ -8,26 +8,32 @@ export class ApiProblem extends Error {
   }
 }
 
-const offline = (detail: string): Problem => ({ code: 'client.unreachable', status: 0, title: '', detail });
+/** The node does not answer. */
+export function unreachable(error: unknown): never {
+  throw new ApiProblem({ code: 'client.unreachable', status: 0, title: '', detail: String((error as Error).message) });
+}
 
-export async function ask<T>(path: string, options: { body?: string; signal?: AbortSignal } = {}): Promise<T> {
-  const headers: Record<string, string> = { Accept: 'application/json', 'Accept-Language': document.documentElement.lang };
-  const init: RequestInit = { headers, cache: 'no-store', credentials: 'omit', redirect: 'error' };
-  if (options.signal) init.signal = options.signal;
-  if (options.body !== undefined) {
-    init.method = 'POST';
-    init.body = options.body;
-    headers['Content-Type'] = 'application/json';
-  }
+interface Send { method?: string; headers?: Record<string, string>; body?: BodyInit; signal?: AbortSignal }
+
+/** Sends a request; what the node answers may be a problem. */
+export async function send(path: string, options: Send = {}): Promise<Response> {
+  const headers: Record<string, string> = { Accept: 'application/json', 'Accept-Language': document.documentElement.lang, ...options.headers };
+  if (options.body === undefined) delete headers['Content-Type'];
+  else headers['Content-Type'] ??= 'application/json';
   let response: Response;
   try {
-    response = await fetch(`/api/v1${path}`, init);
+    // There are no cookies; a node that asks for client certificates gets the one that the page came with.
+    response = await fetch(`/api/v1${path}`, { ...options, headers, cache: 'no-store', credentials: 'same-origin', redirect: 'error' });
   } catch (error) {
     if ((error as Error).name === 'AbortError') throw error;
-    throw new ApiProblem(offline(String((error as Error).message)));
+    return unreachable(error);
   }
   const chain = response.headers.get('vouch-chain');
   if (chain) pin.saw(chain);
+  return response;
+}
+
+export async function answerOf<T>(response: Response): Promise<T> {
   const text = await response.text();
   let value: unknown;
   try {
@@ -39,5 +45,17 @@ export async function ask<T>(path: string, options: { body?: string; signal?: Ab
   return value as T;
 }
 
-export const problemOf = (error: unknown): Problem =>
-  error instanceof ApiProblem ? error.problem : { code: 'client.failed', status: 0, title: '', detail: String(error) };
+export async function ask<T>(path: string, options: { body?: string; signal?: AbortSignal } = {}): Promise<T> {
+  const wanted: Send = { ...options };
+  if (options.body !== undefined) wanted.method = 'POST';
+  return answerOf<T>(await send(path, wanted));
+}
+
+/** Refusals of the reader bring their own titles. */
+export function problemOf(error: unknown): Problem {
+  if (error instanceof ApiProblem) return error.problem;
+  const told = (error as { problem?: Problem } | null)?.problem;
+  if (!told) return { code: 'client.failed', status: 0, title: '', detail: String(error) };
+  const chinese = document.documentElement.lang.startsWith('zh');
+  return chinese && told.title_zh ? { ...told, title: told.title_zh, mend: told.mend_zh ?? '' } : told;
+}

@@ -27,7 +27,7 @@ export const i18n = new I18n();
 
 export function text(key: Key, ...values: (string | number)[]): string {
   const found = messages[key][i18n.zh ? 1 : 0];
-  return values.reduce<string>((out, value, i) => out.replaceAll(`{${i}}`, String(value)), found);
+  return values.reduce<string>((out, value, i) => out.replaceAll(`{${i}}`, () => String(value)), found);
 }
 
 /** A word of the chain (a role, a state) in the reader's language; the word itself when it is not known. */

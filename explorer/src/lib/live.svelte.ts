@@ -1,9 +1,10 @@
 // What goes on: one event stream for all pages, resumed where it broke off, and the node's condition now and then.
 import { ask, problemOf } from './api';
-import type { BlockSummary, NodeStatus, Page, TransactionView } from './types';
+import type { BlockSummary, EventView, NodeStatus, Page, TransactionView } from './types';
 
 const BLOCKS_MAX = 120;
 const TRANSACTIONS_MAX = 200;
+const DOCUMENTS_MAX = 500;
 const FLUSH_MS = 200;
 const STATUS_MS = 10_000;
 const RETRY_MS = 3_000;
@@ -12,6 +13,8 @@ class Live {
   /** Newest first. */
   blocks = $state.raw<BlockSummary[]>([]);
   transactions = $state.raw<TransactionView[]>([]);
+  /** Documents whose first version came over the stream, newest first. */
+  documents = $state.raw<{ height: number; category: string }[]>([]);
   head = $state(0);
   status = $state.raw<NodeStatus | null>(null);
   stream = $state<'connecting' | 'live' | 'retrying'>('connecting');
@@ -109,12 +112,21 @@ class Live {
       this.#cursor = event.lastEventId || this.#cursor;
       this.#newTransactions.push(JSON.parse(event.data) as TransactionView);
     });
-    source.addEventListener('event', (event) => { this.#cursor = event.lastEventId || this.#cursor; });
+    source.addEventListener('event', (event) => {
+      this.#cursor = event.lastEventId || this.#cursor;
+      this.#said(JSON.parse(event.data) as EventView & { height: number });
+    });
     source.addEventListener('end', () => {
       source.close();
       this.stream = 'retrying';
       this.#later(() => this.#open());
     });
+  }
+
+  #said(event: EventView & { height: number }) {
+    const fields = event.fields as { version?: number; category?: string } | undefined;
+    if (event.contract !== 'documents' || event.name !== 'Submitted' || Number(fields?.version) !== 1) return;
+    this.documents = [{ height: event.height, category: fields?.category ?? '' }, ...this.documents].slice(0, DOCUMENTS_MAX);
   }
 
   #flush() {

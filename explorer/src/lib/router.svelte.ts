@@ -1,31 +1,6 @@
 // Which page is shown: the address bar decides, nothing else.
 
-export interface Route { name: string; params: Record<string, string> }
-
-const ROUTES: [RegExp, string, string[]][] = [
-  [/^\/$/, 'home', []],
-  [/^\/blocks$/, 'blocks', []],
-  [/^\/blocks\/(\d{1,15}|latest)$/, 'block', ['height']],
-  [/^\/transactions$/, 'transactions', []],
-  [/^\/transactions\/([0-9a-f]{64})$/, 'transaction', ['id']],
-  [/^\/members$/, 'members', []],
-  [/^\/nodes$/, 'nodes', []],
-  [/^\/contracts$/, 'contracts', []],
-  [/^\/contracts\/([a-z][a-z0-9._-]{0,31})$/, 'contract', ['name']],
-  [/^\/governance$/, 'governance', []],
-  [/^\/governance\/(\d{1,15})$/, 'proposal', ['id']],
-  [/^\/verify$/, 'verify', []],
-  [/^\/interface$/, 'interface', []],
-];
-
-export function match(path: string): Route {
-  const clean = path.length > 1 ? path.replace(/\/+$/, '') : path;
-  for (const [pattern, name, keys] of ROUTES) {
-    const found = pattern.exec(clean);
-    if (found) return { name, params: Object.fromEntries(keys.map((key, i) => [key, found[i + 1] ?? ''])) };
-  }
-  return { name: 'missing', params: {} };
-}
+import { match } from './routes';
 
 class Router {
   path = $state(location.pathname);
@@ -54,6 +29,26 @@ class Router {
     this.#read();
     scrollTo(0, 0);
     document.getElementById('main')?.focus({ preventScroll: true });
+  }
+
+  /** Another filter: the list begins anew, and the step can be taken back. */
+  filter(name: string, value: string) {
+    const query = new URLSearchParams(location.search);
+    query.delete('after');
+    if (value) query.set(name, value);
+    else query.delete(name);
+    const text = query.toString();
+    history.pushState(null, '', location.pathname + (text ? `?${text}` : ''));
+    this.#read();
+  }
+
+  /** The address of this page with another value of one parameter. */
+  with(name: string, value: string): string {
+    const query = new URLSearchParams(this.query);
+    if (value) query.set(name, value);
+    else query.delete(name);
+    const text = query.toString();
+    return this.path + (text ? `?${text}` : '');
   }
 
   /** Changes one parameter of the query without a step in the history. */

@@ -42,8 +42,22 @@ async function anchorFor(height: number): Promise<Uint8Array> {
   return anchor.proof;
 }
 
-function same(what: string, shown: unknown, proven: unknown) {
+export function same(what: string, shown: unknown, proven: unknown) {
   if (shown !== proven) throw new NotProven(`${what}: the node says ${String(shown)}, proven is ${String(proven)}`);
+}
+
+const hexOf = (text: string): string => [...new TextEncoder().encode(text)].map((byte) => byte.toString(16).padStart(2, '0')).join('');
+
+/** A record of a contract's state with its proof, read by the verifier; null where nothing stands under the key. */
+export async function stateRecord<T>(contract: string, key: string): Promise<{ record: T; claim: Claim } | null> {
+  const answer = await ask<{ value?: string | null; proof?: string | null }>(`/contracts/${contract}/state/${key}?proof=true`);
+  if (!answer.value) return null;
+  if (!answer.proof) throw new Error('the node gave no proof');
+  const claim = await verifyProof(chain(), fromHex(answer.proof));
+  same('key', `${hexOf(contract)}00${key}`, claim.fact.key);
+  same('value', answer.value, claim.fact.value);
+  if (!claim.fact.record) throw new Error('the verifier cannot read this record');
+  return { record: claim.fact.record as T, claim };
 }
 
 export async function checkBlock(block: BlockDetail, shown: BlockSummary = block.summary): Promise<Signed> {

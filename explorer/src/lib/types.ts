@@ -40,7 +40,7 @@ export interface NodeStatus {
 export interface MemberNode { name: string; node: string; key: string; address: string; power: number }
 export interface Member {
   name: string; title?: string | null; role: string; standing: string; active: boolean; accounts: number;
-  admin_keys: string[]; admin_threshold: number; nodes: MemberNode[]; encryption_keys: { id: number; key: string }[];
+  admin_keys: string[]; admin_threshold: number; nodes: MemberNode[]; encryption_keys: { id: number; key: string; retired?: number | null }[];
 }
 export interface Account { account: string; key: string; member: string; name: string; roles: string[]; standing: string }
 export interface Validator { key: string; node: string; name?: string | null; member?: string | null; power: number }
@@ -73,5 +73,8 @@ export interface ProposalDetail extends Proposal {
   actions: { contract: string; method: string; arguments: string; arguments_value?: unknown }[];
   ballots: { account: string; member: string; approve: boolean; height: number }[];
 }
-export interface Problem { code: string; title: string; status: number; detail: string; mend?: string; where?: string | null; instance?: string | null }
+export interface Problem {
+  code: string; title: string; status: number; detail: string; mend?: string; where?: string | null; instance?: string | null;
+  title_zh?: string | null; mend_zh?: string | null;
+}
 export interface Params { chain: string; chain_name: string; head: number; expiry_window: number; parameters?: Record<string, string> }

@@ -14,7 +14,7 @@ export interface Fact {
   kind: 'transaction' | 'receipt' | 'event' | 'state'; tx?: string; index?: number; contract?: string; name?: string;
   data?: string; outcome?: string; code?: string | null; fuel_used?: number; output_hash?: string; events_root?: string;
   calls?: { contract: string; method: string; arguments: string }[]; expiry?: number; bytes?: number;
-  key?: string; value?: string | null;
+  key?: string; value?: string | null; record?: unknown;
 }
 export interface Claim { chain: string; height: number; block: string; time_ms: number; fact: Fact }
 export interface Signed { height: number; block: string; time_ms: number; validators: { key: string; power: number; signed: boolean }[] }

@@ -8,12 +8,13 @@ use vouch_types::{
     AccountId, ChainId, ContractName, Hash32, Height, TxId,
     api::{
         AccountView, BackupView, BlockSummary, CertificateView, ChainParams, Claim, ContractSummary, ContractView,
-        Cursor, DryRunView, EvidenceView, FinalBlock, MemberView, NodeStatus, PackageView, ProposalSummary,
-        ProposalView, QueryRequest, QueryView, StateView, Submitted, TransactionStatus, ValidatorsView,
+        Cursor, DryRunView, EvidenceView, FinalBlock, MemberView, NodeStatus, OperationsView, PackageView,
+        ProposalSummary, ProposalView, QueryRequest, QueryView, StateView, Submitted, TransactionStatus,
+        ValidatorsView,
     },
 };
 
-use crate::ApiError;
+use crate::{ApiError, Lists};
 
 /// A running node as its API sees it. Every method may be called from many tasks at once.
 ///
@@ -101,6 +102,12 @@ pub trait Backend: Send + Sync + 'static {
         limit: u32,
     ) -> Result<Vec<CertificateView>, ApiError>;
 
+    /// The member this node is of, by the registry, and its root certificate in DER; `None` when there is none.
+    fn member_authority(&self) -> Option<(String, Vec<u8>)>;
+
+    /// What the chain says of a certificate.
+    fn certificate(&self, fingerprint: Hash32) -> Option<CertificateView>;
+
     /// All packages in ascending order of code hash; the members bound their number.
     async fn packages(&self) -> Result<Vec<PackageView>, ApiError>;
 
@@ -121,6 +128,12 @@ pub trait Backend: Send + Sync + 'static {
 
     /// The chain's numbers.
     async fn params(&self) -> Result<ChainParams, ApiError>;
+
+    /// How the process and its machine do.
+    async fn operations(&self) -> Result<OperationsView, ApiError>;
+
+    /// The node's index; `None` when it keeps none.
+    fn lists(&self) -> Option<&dyn Lists>;
 
     /// The node's own metrics in Prometheus' text format; the API adds those of HTTP.
     async fn metrics(&self) -> String;

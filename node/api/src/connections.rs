@@ -1,6 +1,10 @@
 //! How many connections are open, in all and per caller.
 
-use std::{collections::HashMap, net::IpAddr, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashMap},
+    net::IpAddr,
+    sync::Arc,
+};
 
 use parking_lot::Mutex;
 
@@ -17,6 +21,8 @@ struct Open {
 pub(crate) struct Connections {
     max: usize,
     per_address_max: usize,
+    /// These speak for many.
+    proxies: BTreeSet<IpAddr>,
     open: Arc<Mutex<Open>>,
 }
 
@@ -27,8 +33,8 @@ pub(crate) struct Connection {
 }
 
 impl Connections {
-    pub(crate) fn new(max: usize, per_address_max: usize) -> Self {
-        Self { max, per_address_max, open: Arc::default() }
+    pub(crate) fn new(max: usize, per_address_max: usize, proxies: BTreeSet<IpAddr>) -> Self {
+        Self { max, per_address_max, proxies, open: Arc::default() }
     }
 
     /// A place for one more, if there is one.
@@ -36,7 +42,8 @@ impl Connections {
         let caller = caller_of(address);
         let mut open = self.open.lock();
         let here = open.by_caller.get(&caller).copied().unwrap_or(0);
-        if open.total >= self.max || here >= self.per_address_max {
+        let is_bounded = !self.proxies.contains(&address.to_canonical());
+        if open.total >= self.max || (is_bounded && here >= self.per_address_max) {
             return None;
         }
         open.total += 1;
@@ -64,7 +71,7 @@ mod tests {
 
     #[test]
     fn bounds_in_all_and_per_caller_and_places_come_back() {
-        let connections = Connections::new(3, 2);
+        let connections = Connections::new(3, 2, BTreeSet::new());
         let (a, b): (IpAddr, IpAddr) = ([192, 0, 2, 1].into(), [192, 0, 2, 2].into());
         let first = connections.enter(a).expect("first");
         let _second = connections.enter(a).expect("second");
@@ -74,5 +81,16 @@ mod tests {
         drop(first);
         drop(connections.enter(b).expect("a place came back"));
         assert_eq!(connections.open.lock().by_caller.len(), 2);
+    }
+
+    #[test]
+    fn a_named_proxy_has_all_there_are() {
+        let (proxy, other): (IpAddr, IpAddr) = ([127, 0, 0, 1].into(), [127, 0, 0, 2].into());
+        let connections = Connections::new(4, 1, BTreeSet::from([proxy]));
+        let held: Vec<Connection> = (0..3).map(|_| connections.enter(proxy).expect("a proxy")).collect();
+        let _other = connections.enter(other).expect("one of its own");
+        assert!(connections.enter(other).is_none(), "per caller");
+        assert!(connections.enter(proxy).is_none(), "in all");
+        drop(held);
     }
 }

@@ -3,12 +3,13 @@
 //! Deliberately not here: anything of the chain. The pages ask `/api/v1` like every other client, and check what it says.
 
 use axum::{
+    Extension,
     body::Body,
-    http::{HeaderMap, HeaderName, Method, StatusCode, Uri, header},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header},
     response::{IntoResponse, Response},
 };
 
-use crate::routes::fallback;
+use crate::{answers::Resident, routes::fallback};
 
 /// One file of the explorer.
 struct File {
@@ -29,6 +30,9 @@ static FILES: &[File] = include!(concat!(env!("OUT_DIR"), "/explorer.rs"));
 const POLICY: &str = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; img-src 'self' data:; \
     font-src 'self'; connect-src 'self'; worker-src 'self'; manifest-src 'self'; frame-ancestors 'none'; \
     base-uri 'none'; form-action 'none'";
+
+/// The verifier in one file: it is kept and opened elsewhere, and brings a policy of its own.
+const VERIFIER: (&str, &str) = ("verifier.html", "attachment; filename=\"vouch-verifier.html\"");
 
 const NOT_BUILT: &str = "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>Vouch</title>\
     <h1>This node was built without the explorer</h1>\
@@ -58,6 +62,14 @@ pub(crate) async fn serve(method: Method, uri: Uri, headers: HeaderMap) -> Respo
 }
 
 fn answer(file: &File, headers: &HeaderMap) -> Response {
+    let mut response = content(file, headers);
+    if file.path == VERIFIER.0 {
+        response.headers_mut().insert(header::CONTENT_DISPOSITION, HeaderValue::from_static(VERIFIER.1));
+    }
+    response
+}
+
+fn content(file: &File, headers: &HeaderMap) -> Response {
     const SAME_ORIGIN: (HeaderName, &str) = (HeaderName::from_static("cross-origin-resource-policy"), "same-origin");
     // Names under assets/ carry the hash of the content.
     let is_forever = file.path.starts_with("assets/");
@@ -83,19 +95,17 @@ fn answer(file: &File, headers: &HeaderMap) -> Response {
     };
     match (file.br, file.gzip) {
         (Some(bytes), _) if accepts("br") => {
-            (common, [(header::CONTENT_ENCODING, "br")], Body::from(bytes)).into_response()
+            (common, Extension(Resident), [(header::CONTENT_ENCODING, "br")], Body::from(bytes)).into_response()
         }
         (_, Some(bytes)) if accepts("gzip") => {
-            (common, [(header::CONTENT_ENCODING, "gzip")], Body::from(bytes)).into_response()
+            (common, Extension(Resident), [(header::CONTENT_ENCODING, "gzip")], Body::from(bytes)).into_response()
         }
-        _ => (common, Body::from(file.plain)).into_response(),
+        _ => (common, Extension(Resident), Body::from(file.plain)).into_response(),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use axum::http::HeaderValue;
-
     use super::*;
 
     const PAGE: File = File {
@@ -121,6 +131,13 @@ mod tests {
         assert_eq!(coding("gzip, deflate, br"), "br");
         assert_eq!(coding("gzip;q=0.8, br;q=0"), "gzip");
         assert_eq!(coding("identity"), "");
+    }
+
+    #[test]
+    fn the_verifier_is_kept_and_not_shown_here() {
+        let kept = answer(&File { path: "verifier.html", ..PAGE }, &HeaderMap::new());
+        assert_eq!(kept.headers()[header::CONTENT_DISPOSITION], VERIFIER.1);
+        assert_eq!(answer(&PAGE, &HeaderMap::new()).headers().get(header::CONTENT_DISPOSITION), None);
     }
 
     #[test]

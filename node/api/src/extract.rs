@@ -1,5 +1,7 @@
 //! Reading what callers send: paths, queries, bodies; every fault with its own code.
 
+use std::time::Duration;
+
 use axum::{
     RequestPartsExt as _,
     body::{Bytes, to_bytes},
@@ -13,7 +15,11 @@ use vouch_types::{
     api::{PAGE_ITEMS_DEFAULT, PAGE_ITEMS_MAX},
 };
 
-use crate::ApiError;
+use crate::{
+    ApiError, ApiState,
+    origin::Origin,
+    rooms::{Holder, Rooms, SMALL_BYTES, kept},
+};
 
 /// Path parameters; a fault is `request.bad_parameter`.
 pub(crate) struct Path<T>(pub(crate) T);
@@ -71,21 +77,47 @@ fn unsupported(what: &str) -> ApiError {
     .at("Content-Type")
 }
 
-/// The whole body, if it is at most `max` bytes.
-pub(crate) async fn read_body(request: Request, max: usize) -> Result<Bytes, ApiError> {
+/// The whole body of a request that anybody may send, if it is at most `max` bytes. A large one has its room in memory for as
+/// long as any of it is used.
+pub(crate) async fn read_body(api: &ApiState, request: Request, max: usize) -> Result<Bytes, ApiError> {
+    let holder = Holder::Address(Origin::of(&request).caller());
+    read_body_of(api, &api.open_rooms, holder, request, max).await
+}
+
+/// The same with room of another kind, for somebody.
+pub(crate) async fn read_body_of(
+    api: &ApiState,
+    rooms: &Rooms,
+    holder: Holder,
+    request: Request,
+    max: usize,
+) -> Result<Bytes, ApiError> {
     let too_large = |actual: Option<u64>| {
         let actual = actual.map_or_else(String::new, |bytes| format!(" and this one has {bytes}"));
         ApiError::new("request.too_large", format!("the body may have {max} bytes here{actual}")).at("body")
     };
     let announced = request.headers().get(header::CONTENT_LENGTH);
     let announced = announced.and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-    if announced.is_some_and(|bytes| usize::try_from(bytes).map_or(true, |bytes| bytes > max)) {
-        return Err(too_large(announced));
-    }
-    to_bytes(request.into_body(), max).await.map_err(|error| {
+    // Without an announced length there must be room for the largest.
+    let length = match announced.map(usize::try_from) {
+        None => max,
+        Some(Ok(bytes)) if bytes <= max => bytes,
+        Some(_) => return Err(too_large(announced)),
+    };
+    let room = if length > SMALL_BYTES { Some(rooms.take(holder, length)?) } else { None };
+    let limit_ms = api.limits.body_timeout_ms;
+    let read = tokio::time::timeout(Duration::from_millis(limit_ms), to_bytes(request.into_body(), length)).await;
+    let read = read.map_err(|_| {
+        ApiError::new("request.timeout", format!("the body did not come within {limit_ms} ms")).at("body")
+    })?;
+    let bytes = read.map_err(|error| {
         let is_length =
             std::error::Error::source(&error).is_some_and(|source| source.to_string().contains("length limit"));
         if is_length { too_large(None) } else { ApiError::new("request.malformed", "the body broke off").at("body") }
+    })?;
+    Ok(match room {
+        Some(room) => kept(bytes, room),
+        None => bytes,
     })
 }
 

@@ -18,7 +18,11 @@ use vouch_types::{
     api::{Cursor, FeedEnd, FeedItem},
 };
 
-use crate::{Api, ApiError, metrics::Counted};
+use crate::{
+    Api, ApiError,
+    clients::{self, ShownCertificate},
+    metrics::Counted,
+};
 
 /// A filtered reader is told its place at least every so many blocks, so that it does not have to begin far back.
 const PROGRESS_BLOCKS: u64 = 16;
@@ -58,6 +62,8 @@ struct Feed {
     api: Api,
     filter: Filter,
     after: Cursor,
+    /// The feed goes on as long as it lets the client in.
+    certificate: Option<ShownCertificate>,
     queue: mpsc::Sender<Message>,
     last_sent: Arc<Mutex<Option<Cursor>>>,
 }
@@ -67,13 +73,14 @@ pub(crate) fn open(
     api: Api,
     filter: Filter,
     after: Cursor,
+    certificate: Option<ShownCertificate>,
     permit: OwnedSemaphorePermit,
 ) -> impl Stream<Item = Message> + Send + 'static {
     let (queue, messages) = mpsc::channel(api.limits.event_queue_max.max(1));
     let counted = Counted::enter(&api.metrics, |metrics| &metrics.event_streams);
     let last_sent = Arc::new(Mutex::new(None));
     let end: Arc<OnceLock<ApiError>> = Arc::default();
-    let feed = Feed { api, filter, after, queue, last_sent: Arc::clone(&last_sent) };
+    let feed = Feed { api, filter, after, certificate, queue, last_sent: Arc::clone(&last_sent) };
     let ending = Arc::clone(&end);
     tokio::spawn(async move {
         let _held = (permit, counted);
@@ -96,12 +103,14 @@ impl Feed {
     async fn run(self) -> End {
         let shutdown = self.api.shutdown.clone();
         let closed = self.queue.clone();
+        let certificate = self.certificate.clone();
         tokio::select! {
             biased;
             () = shutdown.cancelled() => {
                 Some(ApiError::new("events.shutting_down", "the node is going down"))
             }
             () = closed.closed() => None,
+            error = clients::ended(certificate.as_ref()) => Some(error),
             end = self.follow() => end,
         }
     }

@@ -13,8 +13,10 @@
 #![forbid(unsafe_code)]
 
 mod admin;
+mod answers;
 mod backend;
 mod caller;
+mod clients;
 mod config;
 mod connections;
 mod documents;
@@ -22,10 +24,13 @@ mod error;
 mod explorer;
 mod extract;
 mod feed;
+mod lists;
 mod metrics;
 mod middleware;
 mod openapi;
+mod origin;
 mod rate_limit;
+mod rooms;
 mod router;
 mod routes;
 mod server;
@@ -33,9 +38,11 @@ mod tls;
 
 pub use admin::AdminToken;
 pub use backend::Backend;
+pub use clients::{ClientMode, ClientPolicy};
 pub use config::{ApiConfig, Limits, RateLimit, Transport};
-pub use documents::Documents;
+pub use documents::{Documents, FilePlace};
 pub use error::ApiError;
+pub use lists::Lists;
 pub use openapi::document as openapi_document;
 pub use router::{Api, ApiState, router};
 pub use server::{ServeError, Server};

@@ -8,6 +8,7 @@
 //! | `vouch_api_connections` | open connections |
 //! | `vouch_api_connections_refused_total` | closed at once because there were too many |
 //! | `vouch_api_handshakes_failed_total` | TLS handshakes that came to nothing |
+//! | `vouch_api_certificates_refused_total` | requests refused because of the certificate their client showed, or did not |
 //! | `vouch_api_rate_limited_total` | requests answered with 429 |
 //! | `vouch_api_event_streams` | open event streams |
 //! | `vouch_api_event_streams_dropped_total` | streams ended because their reader was too slow |
@@ -96,6 +97,7 @@ pub(crate) struct Metrics {
     pub(crate) connections: Gauge,
     pub(crate) connections_refused: Counter,
     pub(crate) handshakes_failed: Counter,
+    pub(crate) certificates_refused: Counter,
     pub(crate) rate_limited: Counter,
     pub(crate) event_streams: Gauge,
     pub(crate) event_streams_dropped: Counter,
@@ -127,6 +129,7 @@ impl Metrics {
         let counters = [
             ("connections_refused_total", &self.connections_refused),
             ("handshakes_failed_total", &self.handshakes_failed),
+            ("certificates_refused_total", &self.certificates_refused),
             ("rate_limited_total", &self.rate_limited),
             ("event_streams_dropped_total", &self.event_streams_dropped),
             ("panics_total", &self.panics),

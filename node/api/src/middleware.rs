@@ -2,7 +2,7 @@
 
 use std::{
     any::Any,
-    net::{IpAddr, Ipv6Addr, SocketAddr},
+    net::SocketAddr,
     time::{Duration, Instant},
 };
 
@@ -18,6 +18,7 @@ use crate::{
     Api, ApiError,
     error::{Unsent, problem_response},
     metrics::Counted,
+    origin::Origin,
 };
 
 /// Where a connection comes from; put into each request by the server.
@@ -92,6 +93,8 @@ fn method_label(method: &Method) -> &'static str {
         Method::GET => "GET",
         Method::HEAD => "HEAD",
         Method::POST => "POST",
+        Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
         Method::OPTIONS => "OPTIONS",
         _ => "other",
     }
@@ -112,12 +115,13 @@ pub(crate) fn panicked(payload: Box<dyn Any + Send + 'static>) -> Response {
 }
 
 /// Lets a request in, or says that there are too many.
-pub(crate) async fn admit(State(api): State<Api>, request: Request, next: Next) -> Response {
+pub(crate) async fn admit(State(api): State<Api>, mut request: Request, next: Next) -> Response {
     let is_probe = matches!(request.uri().path(), "/health" | "/ready");
-    let remote = request.extensions().get::<RemoteAddress>();
-    let address = remote.map_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED), |remote| remote.0.ip());
+    let remote = request.extensions().get::<RemoteAddress>().copied();
+    let origin = Origin::find(remote, request.headers(), &api.proxies);
+    request.extensions_mut().insert(origin);
     if let (Some(limiter), false) = (&api.limiter, is_probe)
-        && let Err(wait_s) = limiter.take(address, Instant::now())
+        && let Err(wait_s) = limiter.take(&origin, Instant::now())
     {
         api.metrics.rate_limited.increment();
         let detail = format!("the allowance is used up, the next request is let in after {wait_s} s");

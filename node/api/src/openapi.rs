@@ -9,7 +9,10 @@ use utoipa::{
 };
 use vouch_types::api::FeedEnd;
 
-use crate::routes::{blocks, contracts, documents, events, governance, node, registry, transactions};
+use crate::routes::{
+    blocks, contracts, document_files, documents, erasures, events, governance, lists, node, persons, registry,
+    transactions,
+};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -44,11 +47,32 @@ use crate::routes::{blocks, contracts, documents, events, governance, node, regi
         documents::stage,
         documents::read,
         documents::holding,
+        document_files::begin_upload,
+        document_files::upload,
+        document_files::put_piece,
+        document_files::finish_upload,
+        document_files::end_upload,
+        document_files::open,
+        document_files::piece,
         documents::audit_of,
         documents::erasure,
+        erasures::progress,
+        persons::held,
         documents::vault,
         documents::audit,
         documents::check,
+        lists::documents,
+        lists::document,
+        lists::grants,
+        lists::provenance,
+        lists::transactions,
+        lists::relationships,
+        lists::disputes,
+        lists::search,
+        lists::statistics,
+        lists::status,
+        lists::rebuild,
+        lists::operations,
         events::follow,
         node::status,
         node::params,
@@ -70,7 +94,7 @@ impl Modify for AdminScheme {
         let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
         let components = document.components.get_or_insert_default();
         components.add_security_scheme("admin", SecurityScheme::Http(scheme));
-        let description = "Together with vouch-key, vouch-time and vouch-nonce; what is signed is in docs/api.md";
+        let description = "Together with vouch-key, vouch-node, vouch-time, vouch-nonce and vouch-body; what is signed is in docs/api.md";
         let signed = ApiKey::Header(ApiKeyValue::with_description("vouch-signature", description));
         components.add_security_scheme("account", SecurityScheme::ApiKey(signed));
     }

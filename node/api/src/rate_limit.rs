@@ -8,7 +8,7 @@ use std::{
 
 use parking_lot::Mutex;
 
-use crate::RateLimit;
+use crate::{RateLimit, origin::Origin};
 
 /// Most callers remembered; full buckets are forgotten first, since a new bucket is full as well.
 const CALLERS_MAX: usize = 65_536;
@@ -47,14 +47,14 @@ impl RateLimiter {
     }
 
     /// Takes one request out of the caller's bucket, or says in how many seconds there will be one.
-    pub(crate) fn take(&self, address: IpAddr, now: Instant) -> Result<(), u32> {
-        if self.limit.exempt_loopback && address.to_canonical().is_loopback() {
+    pub(crate) fn take(&self, origin: &Origin, now: Instant) -> Result<(), u32> {
+        if self.limit.exempt_loopback && origin.is_local {
             return Ok(());
         }
         let capacity = self.capacity();
         let rate = u64::from(self.limit.per_second.max(1));
         let mut buckets = self.buckets.lock();
-        let caller = caller_of(address);
+        let caller = origin.caller();
         if buckets.len() >= CALLERS_MAX && !buckets.contains_key(&caller) {
             buckets.retain(|_, bucket| level_at(bucket, rate, capacity, now) < capacity);
             if buckets.len() >= CALLERS_MAX {
@@ -86,21 +86,29 @@ mod tests {
 
     use super::*;
 
+    fn from(text: &str) -> Origin {
+        let address: IpAddr = text.parse().expect("address");
+        Origin { address, is_local: address.is_loopback(), is_proxied: false }
+    }
+
     #[test]
     fn a_burst_then_the_rate_then_a_wait_in_whole_seconds() {
         let limiter = RateLimiter::new(RateLimit { per_second: 2, burst: 3, exempt_loopback: true });
-        let address: IpAddr = "192.0.2.7".parse().expect("address");
+        let address = &from("192.0.2.7");
         let start = Instant::now();
         for _ in 0..3 {
             assert_eq!(limiter.take(address, start), Ok(()));
         }
         assert_eq!(limiter.take(address, start), Err(1));
-        assert_eq!(limiter.take("192.0.2.8".parse().expect("address"), start), Ok(()), "another caller");
+        assert_eq!(limiter.take(&from("192.0.2.8"), start), Ok(()), "another caller");
         assert_eq!(limiter.take(address, start + Duration::from_millis(500)), Ok(()));
         assert_eq!(limiter.take(address, start + Duration::from_millis(600)), Err(1));
         for _ in 0..9 {
-            assert_eq!(limiter.take("127.0.0.1".parse().expect("address"), start), Ok(()));
+            assert_eq!(limiter.take(&from("127.0.0.1"), start), Ok(()));
         }
+        let relayed = Origin { is_local: false, ..from("127.0.0.1") };
+        let taken: Vec<_> = (0..4).map(|_| limiter.take(&relayed, start)).collect();
+        assert_eq!(taken, [Ok(()), Ok(()), Ok(()), Err(1)], "by a proxy on this machine");
     }
 
     #[test]
@@ -116,9 +124,9 @@ mod tests {
         let limiter = RateLimiter::new(RateLimit { per_second: 1, burst: 1, exempt_loopback: false });
         let start = Instant::now();
         for n in 0..u32::try_from(CALLERS_MAX).expect("fits") {
-            assert_eq!(limiter.take(IpAddr::from(n.to_be_bytes()), start), Ok(()));
+            assert_eq!(limiter.take(&from(&IpAddr::from(n.to_be_bytes()).to_string()), start), Ok(()));
         }
-        let late: IpAddr = "250.0.0.1".parse().expect("address");
+        let late = &from("250.0.0.1");
         assert_eq!(limiter.take(late, start), Err(1), "every bucket is in use");
         assert_eq!(limiter.take(late, start + Duration::from_secs(2)), Ok(()));
         assert_eq!(limiter.buckets.lock().len(), 1);

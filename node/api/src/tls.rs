@@ -10,7 +10,7 @@ use parking_lot::RwLock;
 use rustls::{
     ServerConfig,
     crypto::CryptoProvider,
-    server::{ClientHello, ResolvesServerCert},
+    server::{ClientHello, ResolvesServerCert, WebPkiClientVerifier, danger::ClientCertVerifier},
     sign::CertifiedKey,
 };
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
@@ -64,13 +64,18 @@ impl TlsReloader {
         Ok(true)
     }
 
-    pub(crate) fn server_config(&self) -> Result<ServerConfig, ServeError> {
+    /// With who asks clients for their certificates; without one nobody does.
+    pub(crate) fn server_config(
+        &self,
+        asking: Option<Arc<dyn ClientCertVerifier>>,
+    ) -> Result<ServerConfig, ServeError> {
         let builder = ServerConfig::builder_with_provider(Arc::clone(&self.inner.provider));
         let builder = builder
             .with_safe_default_protocol_versions()
             .map_err(|error| ServeError::Certificate { path: self.inner.key.clone(), reason: error.to_string() })?;
         let resolver = Arc::new(Resolver(Arc::clone(&self.inner)));
-        let mut config = builder.with_no_client_auth().with_cert_resolver(resolver);
+        let asking = asking.unwrap_or_else(WebPkiClientVerifier::no_client_auth);
+        let mut config = builder.with_client_cert_verifier(asking).with_cert_resolver(resolver);
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         Ok(config)
     }

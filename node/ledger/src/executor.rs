@@ -4,6 +4,8 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use vouch_types::{
     Event, Failure, Fuel, Outcome, Receipt, TransactionError, TxId, VerifiedTransaction,
+    codec::DECODE_BYTES_MAX,
+    encode,
     receipt::{FAILURE_TEXT_BYTES_MAX, events_root, output_hash},
 };
 use vouch_vm::{CallFailure, FatalError};
@@ -17,6 +19,11 @@ use crate::{
 
 /// Fuel every transaction costs before its first call runs.
 pub const TRANSACTION_BASE_FUEL: u64 = 2_000;
+
+/// Most bytes of a block's encoded [`TransactionRecord`]s: outputs and events cost little fuel, and every node keeps them, reads
+/// them back as a whole and holds them in memory for each block that is proposed.
+pub const RESULT_BYTES_MAX: usize = 16 << 20;
+const _: () = assert!(RESULT_BYTES_MAX < DECODE_BYTES_MAX, "what is written can be read back");
 
 /// A receipt with what it only commits to.
 #[derive(Debug, Clone, PartialEq, Eq, SchemaRead, SchemaWrite)]
@@ -36,7 +43,7 @@ pub enum Unfit {
     #[error(transparent)]
     Transaction(#[from] TransactionError),
     /// The block is full.
-    #[error("the block's fuel is used up")]
+    #[error("the block's fuel, or its room for results, is used up")]
     BlockFull,
 }
 
@@ -48,13 +55,21 @@ pub struct Executor {
     included: BTreeSet<TxId>,
     records: Vec<TransactionRecord>,
     fuel_used: u64,
+    result_bytes: usize,
 }
 
 impl Executor {
     /// For a block that begins with `session`.
     #[must_use]
     pub const fn new(session: Box<Session>, storage: Arc<dyn Storage>) -> Self {
-        Self { session: Some(session), storage, included: BTreeSet::new(), records: Vec::new(), fuel_used: 0 }
+        Self {
+            session: Some(session),
+            storage,
+            included: BTreeSet::new(),
+            records: Vec::new(),
+            fuel_used: 0,
+            result_bytes: 0,
+        }
     }
 
     fn session(&mut self) -> Result<&mut Session, FatalError> {
@@ -84,7 +99,14 @@ impl Executor {
         let (result, mut session) = (end.result, end.session);
         let used = end.fuel_used.saturating_add(TRANSACTION_BASE_FUEL).min(limit);
         let events = core::mem::take(&mut session.events);
-        if self.fuel_used.saturating_add(used) > block_limit {
+        let index =
+            u32::try_from(self.records.len()).map_err(|_| FatalError::Host("more than 2^32 transactions".into()))?;
+        let record = Place { tx: tx.id(), height, index }.record(result, used, events);
+        let bytes = encode(&record).len();
+        // A transaction's own bounds are far below this one, so each fits into some block.
+        let is_full = self.fuel_used.saturating_add(used) > block_limit
+            || self.result_bytes.saturating_add(bytes) > RESULT_BYTES_MAX;
+        if is_full {
             session.overlay.roll_back(checkpoint);
             session.registry = registry_before;
             self.session = Some(session);
@@ -92,10 +114,8 @@ impl Executor {
         }
         self.session = Some(session);
         self.fuel_used = self.fuel_used.saturating_add(used);
-        let index =
-            u32::try_from(self.records.len()).map_err(|_| FatalError::Host("more than 2^32 transactions".into()))?;
-        let place = Place { tx: tx.id(), height, index };
-        self.records.push(place.record(result, used, events));
+        self.result_bytes = self.result_bytes.saturating_add(bytes);
+        self.records.push(record);
         self.included.insert(tx.id());
         Ok(Ok(()))
     }
@@ -160,9 +180,12 @@ pub fn check_rules(
         return Err(TransactionError::Codec(error));
     }
     tx.check_expiry(next, registry.params.expiry_window)?;
-    for signer in tx.signers() {
+    // The first signer is the caller. It may be a key that only contracts know, a person's own, if an account of the
+    // registry carries the transaction by signing it as well.
+    let is_carried = tx.signers().len() > 1;
+    for (index, signer) in tx.signers().iter().enumerate() {
         let account = signer.key.account();
-        if registry.member_of(&account).is_none() {
+        if registry.member_of(&account).is_none() && !(index == 0 && is_carried) {
             return Err(TransactionError::UnknownAccount(account));
         }
     }

@@ -100,20 +100,10 @@ pub fn proposal_actions(id: u64) -> Vec<u8> {
     system_key("proposal-actions", &id.to_be_bytes())
 }
 
-/// Marks an open proposal of a member.
-#[must_use]
-pub fn proposal_open(member: &str, id: u64) -> Vec<u8> {
-    let mut key = proposals_open(member);
-    key.extend_from_slice(&id.to_be_bytes());
-    key
-}
-
-/// What the marks of a member's open proposals begin with. Names hold no slash, so none begins another's.
+/// The numbers of a member's open proposals.
 #[must_use]
 pub fn proposals_open(member: &str) -> Vec<u8> {
-    let mut name = member.as_bytes().to_vec();
-    name.push(b'/');
-    system_key("proposal-open", &name)
+    system_key("proposal-open", member.as_bytes())
 }
 
 /// First key of a kind of kernel record and the key after the last.

@@ -25,6 +25,7 @@ pub mod reader;
 pub mod records;
 pub mod registry;
 pub mod session;
+pub mod shared_map;
 pub mod snapshot;
 pub mod storage;
 pub mod tree;

@@ -14,7 +14,7 @@ pub struct MempoolLimits {
     pub count_max: usize,
     /// Most bytes of transactions.
     pub bytes_max: usize,
-    /// Most transactions of one caller.
+    /// Most transactions of one account, which signed them last.
     pub per_account_max: usize,
 }
 
@@ -51,7 +51,7 @@ pub enum MempoolError {
     /// No room for anyone.
     #[error("the node has as many waiting transactions as it can hold")]
     Full,
-    /// No room for this caller.
+    /// No room for this account.
     #[error("the account has as many waiting transactions as one account may have")]
     AccountFull,
 }
@@ -132,7 +132,7 @@ impl Mempool {
         if self.queue.len() >= self.limits.count_max || self.bytes.saturating_add(size) > self.limits.bytes_max {
             return Err(MempoolError::Full);
         }
-        let waiting = self.per_account.entry(caller(&pooled)).or_default();
+        let waiting = self.per_account.entry(answerable(&pooled)).or_default();
         if *waiting >= self.limits.per_account_max {
             return Err(MempoolError::AccountFull);
         }
@@ -159,10 +159,10 @@ impl Mempool {
         self.by_leaf.remove(&pooled.leaf);
         self.by_expiry.remove(&(pooled.tx.body().expiry, place));
         self.bytes -= pooled.tx.raw().len();
-        if let Some(waiting) = self.per_account.get_mut(&caller(&pooled)) {
+        if let Some(waiting) = self.per_account.get_mut(&answerable(&pooled)) {
             *waiting -= 1;
             if *waiting == 0 {
-                self.per_account.remove(&caller(&pooled));
+                self.per_account.remove(&answerable(&pooled));
             }
         }
         Some(pooled)
@@ -180,6 +180,7 @@ impl Mempool {
     }
 }
 
-fn caller(pooled: &PooledTransaction) -> AccountId {
-    pooled.tx.signers().first().map(|s| s.key.account()).unwrap_or_default()
+/// Who answers for its room: the last signer, which is always an account of the registry; the first may be anybody's key.
+fn answerable(pooled: &PooledTransaction) -> AccountId {
+    pooled.tx.signers().last().map(|s| s.key.account()).unwrap_or_default()
 }

@@ -1,6 +1,11 @@
 //! Changes on top of the committed state: what the block being executed has written so far, with undo.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    cmp::Ordering,
+    collections::{BTreeMap, VecDeque},
+    ops::Bound,
+    sync::Arc,
+};
 
 use crate::storage::{Entry, Storage, StorageError, Table};
 
@@ -33,6 +38,44 @@ struct Undo {
 /// Point to go back to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Checkpoint(usize);
+
+/// What a scan found.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Scanned {
+    /// The entries, in order.
+    pub entries: Vec<Entry>,
+    /// How many deleted keys were passed over, up to the last entry or, with fewer than asked for, to the end.
+    pub passed: u64,
+}
+
+/// Stored rows of a range, read in lots.
+struct Rows<'a> {
+    storage: &'a dyn Storage,
+    at: Vec<u8>,
+    to: &'a [u8],
+    read: VecDeque<Entry>,
+    ended: bool,
+}
+
+impl Rows<'_> {
+    /// The key of the next row, reading `lot` rows if none is there.
+    fn peek(&mut self, lot: usize) -> Result<Option<&[u8]>, StorageError> {
+        if self.read.is_empty() && !self.ended {
+            let rows = self.storage.scan(Table::State, &self.at, Some(self.to), lot)?;
+            self.ended = rows.len() < lot;
+            if let Some((last, _)) = rows.last() {
+                self.at.clone_from(last);
+                self.at.push(0);
+            }
+            self.read = rows.into();
+        }
+        Ok(self.read.front().map(|(key, _)| key.as_slice()))
+    }
+
+    fn take(&mut self) -> Option<Entry> {
+        self.read.pop_front()
+    }
+}
 
 /// Pending writes in key order. `None` stands for a deletion.
 #[derive(Debug)]
@@ -101,51 +144,116 @@ impl Overlay {
     /// # Errors
     /// [`StorageError`].
     pub fn scan(&self, from: &[u8], to: &[u8], limit: usize) -> Result<Vec<Entry>, StorageError> {
-        if from >= to || limit == 0 {
-            return Ok(Vec::new());
-        }
-        let mut found = BTreeMap::new();
-        let mut at = from.to_vec();
-        loop {
-            let rows = self.storage.scan(Table::State, &at, Some(to), limit)?;
-            let exhausted = rows.len() < limit;
-            if let Some((last, _)) = rows.last() {
-                at.clone_from(last);
-                at.push(0);
-            }
-            for (key, row) in rows {
-                if !self.pending.contains_key(&key)
-                    && let Some(value) = row_value(row)?
-                {
-                    found.insert(key, value);
-                }
-            }
-            if exhausted || found.len() >= limit {
-                if !exhausted {
-                    self.merge_pending(from, &at, &mut found);
-                } else {
-                    self.merge_pending(from, to, &mut found);
-                }
-                if exhausted || found.len() >= limit {
-                    break;
-                }
-            }
-        }
-        Ok(found.into_iter().take(limit).collect())
+        self.scan_within(from, to, limit, u64::MAX).map(|scanned| scanned.entries)
     }
 
-    fn merge_pending(&self, from: &[u8], to: &[u8], found: &mut BTreeMap<Vec<u8>, Vec<u8>>) {
-        let range = self.pending.range::<[u8], _>((core::ops::Bound::Included(from), core::ops::Bound::Excluded(to)));
-        for (key, value) in range {
-            if let Some(value) = value {
-                found.insert(key.clone(), value.clone());
+    /// As [`Self::scan`], but gives up when it has passed over more than `passed_max` deleted keys: each of them is still a
+    /// row that has to be read.
+    ///
+    /// # Errors
+    /// [`StorageError`].
+    pub fn scan_within(&self, from: &[u8], to: &[u8], limit: usize, passed_max: u64) -> Result<Scanned, StorageError> {
+        let mut scanned = Scanned::default();
+        if from >= to {
+            return Ok(scanned);
+        }
+        let mut rows =
+            Rows { storage: self.storage.as_ref(), at: from.to_vec(), to, read: VecDeque::new(), ended: false };
+        let bounds = (Bound::Included(from), Bound::Excluded(to));
+        let mut pending = self.pending.range::<[u8], _>(bounds).peekable();
+        while scanned.entries.len() < limit && scanned.passed <= passed_max {
+            let missing = limit.saturating_sub(scanned.entries.len());
+            let is_pending = match (pending.peek(), rows.peek(missing)?) {
+                (None, None) => break,
+                (Some((written, _)), Some(stored)) => {
+                    let order = written.as_slice().cmp(stored);
+                    if order == Ordering::Equal {
+                        // What was written since takes the row's place.
+                        rows.take();
+                    }
+                    order != Ordering::Greater
+                }
+                (written, _) => written.is_some(),
+            };
+            let found = if is_pending {
+                pending.next().and_then(|(key, value)| Some((key.clone(), value.clone()?)))
+            } else {
+                match rows.take() {
+                    Some((key, row)) => row_value(row)?.map(|value| (key, value)),
+                    None => None,
+                }
+            };
+            match found {
+                Some(entry) => scanned.entries.push(entry),
+                None => scanned.passed = scanned.passed.saturating_add(1),
             }
         }
+        Ok(scanned)
     }
 
     /// All pending writes in ascending key order.
     #[must_use]
     pub fn into_changes(self) -> Vec<crate::tree::StateChange> {
         self.pending.into_iter().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        memory::MemoryStorage,
+        storage::{Batch, Durability},
+    };
+
+    fn key(n: u32) -> Vec<u8> {
+        n.to_be_bytes().to_vec()
+    }
+
+    /// Of a thousand keys every third is stored, every third stored as deleted; then some are written and deleted.
+    fn overlay() -> (Overlay, BTreeMap<Vec<u8>, Option<Vec<u8>>>) {
+        let (storage, mut model, mut batch) = (MemoryStorage::new(), BTreeMap::new(), Batch::new());
+        for n in (0..1_000).filter(|n| n % 3 != 2) {
+            let value = (n % 3 == 0).then(|| key(n));
+            let mut row = vec![0; ROW_HEADER_BYTES - 1];
+            row.push(u8::from(value.is_some()));
+            row.extend(value.clone().unwrap_or_default());
+            batch.put(Table::State, key(n), row);
+            model.insert(key(n), value);
+        }
+        storage.write(batch, Durability::Synced).expect("memory");
+        let mut overlay = Overlay::new(Arc::new(storage));
+        for n in (0..1_000).filter(|n| n % 7 == 1 || n % 11 == 2) {
+            let value = (n % 7 == 1).then(|| key(n + 1));
+            overlay.set(key(n), value.clone());
+            model.insert(key(n), value);
+        }
+        (overlay, model)
+    }
+
+    #[test]
+    fn a_scan_returns_what_is_there_and_counts_what_is_not() {
+        let (overlay, model) = overlay();
+        for (from, to) in [(0, 1_000), (5, 5), (9, 5), (17, 640), (990, 2_000)] {
+            for limit in [0, 1, 2, 10, 100, 5_000] {
+                let mut expected = Scanned::default();
+                let range = (from < to).then(|| model.range(key(from)..key(to)));
+                for (key, value) in range.into_iter().flatten() {
+                    if expected.entries.len() >= limit {
+                        break;
+                    }
+                    match value {
+                        Some(value) => expected.entries.push((key.clone(), value.clone())),
+                        None => expected.passed += 1,
+                    }
+                }
+                let found = overlay.scan_within(&key(from), &key(to), limit, u64::MAX).expect("memory");
+                assert_eq!(found, expected, "{from} to {to}, {limit}");
+                assert_eq!(overlay.scan(&key(from), &key(to), limit).expect("memory"), expected.entries);
+                let cut = overlay.scan_within(&key(from), &key(to), limit, 3).expect("memory");
+                assert_eq!(cut.passed, expected.passed.min(4), "it gives up after one more than it may");
+                assert!(expected.entries.starts_with(&cut.entries));
+            }
+        }
     }
 }

@@ -172,6 +172,22 @@ impl Reader {
         Ok(Some(StoredBlock { header, certificate, transactions, records }))
     }
 
+    /// The header of a height; `None` above the head and at 0. Headers are kept for ever.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub fn header(&self, height: Height) -> Result<Option<Header>, LedgerError> {
+        read_header(self.storage.as_ref(), height)
+    }
+
+    /// The lowest height whose block is kept; all above are, too.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub fn lowest(&self) -> Result<Height, LedgerError> {
+        crate::prune::read_lowest(self.storage.as_ref())
+    }
+
     /// A committed header with its certificate.
     ///
     /// # Errors
@@ -236,8 +252,11 @@ impl Reader {
         })
     }
 
-    /// Every change of the validator set below a height.
-    pub(crate) fn set_changes(&self, below: Height) -> Result<Vec<SetChange>, LedgerError> {
+    /// Every change of the validator set below a height, as far as one proof may carry them: what leads a light client there.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub fn set_changes(&self, below: Height) -> Result<Vec<SetChange>, LedgerError> {
         let (from, to) = (set_change_key(Height::ZERO), set_change_key(below));
         let marks = self.storage.scan(Table::Meta, &from, Some(&to), SET_CHANGES_MAX)?;
         let damaged = |what: &str| LedgerError::Damaged(format!("a change of the validator set has no {what}"));

@@ -124,6 +124,12 @@ impl AccountRecord {
     pub const fn is_active(&self) -> bool {
         matches!(self.standing, AccountStanding::Active)
     }
+
+    /// Whether it was neither removed nor replaced.
+    #[must_use]
+    pub const fn is_living(&self) -> bool {
+        matches!(self.standing, AccountStanding::Active | AccountStanding::Suspended)
+    }
 }
 
 /// A machine of a member.

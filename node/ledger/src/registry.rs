@@ -2,7 +2,8 @@
 //!
 //! Every record stands in the state under the kernel's name, so proofs and snapshots cover it; this is a cache of those
 //! records that the executor, the mempool and admission ask thousands of times a second. It is rebuilt by a scan at start
-//! and replaced as a whole when a block changes it. Proposals are not cached: nobody asks for them that often.
+//! and replaced as a whole when a block changes it. A copy shares with the original what is not changed, since every
+//! transaction that changes something makes one. Proposals are not cached: nobody asks for them that often.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -17,6 +18,7 @@ pub use crate::records::*;
 use crate::{
     keys,
     overlay::Overlay,
+    shared_map::SharedMap,
     storage::{Storage, StorageError},
 };
 
@@ -25,25 +27,41 @@ pub const RECORD_BYTES_MAX: usize = 64 << 10;
 /// Most records of one kind read at start.
 const RECORDS_MAX: usize = 10_000_000;
 
+/// How much a member has that is kept for good.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Holdings {
+    /// Accounts that were not removed or replaced.
+    pub living_accounts: usize,
+    /// All accounts there ever were, administrators not included.
+    pub accounts: usize,
+    /// All certificates there ever were.
+    pub certificates: usize,
+}
+
 /// All kernel records but code and proposals.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Registry {
     /// Chain parameters.
     pub params: ChainParams,
     /// Members by name.
-    pub members: BTreeMap<String, MemberRecord>,
+    pub members: Arc<BTreeMap<String, MemberRecord>>,
     /// Accounts by id, members' administrators not included.
-    pub accounts: BTreeMap<AccountId, Arc<AccountRecord>>,
+    pub accounts: SharedMap<AccountId, Arc<AccountRecord>>,
     /// Nodes by id.
-    pub nodes: BTreeMap<NodeId, NodeRecord>,
+    pub nodes: Arc<BTreeMap<NodeId, NodeRecord>>,
     /// Contracts by name.
-    pub contracts: BTreeMap<ContractName, ContractRecord>,
+    pub contracts: Arc<BTreeMap<ContractName, ContractRecord>>,
     /// Packages by the hash of their code.
-    pub packages: BTreeMap<CodeHash, PackageRecord>,
+    pub packages: Arc<BTreeMap<CodeHash, PackageRecord>>,
     /// Certificates by fingerprint.
-    pub certificates: BTreeMap<Hash32, Arc<CertificateRecord>>,
+    pub certificates: SharedMap<Hash32, Arc<CertificateRecord>>,
     /// Administrators of all members: account id to member.
-    admins: BTreeMap<AccountId, String>,
+    admins: Arc<BTreeMap<AccountId, String>>,
+    /// The living account of a member and name; none where there was one.
+    account_names: SharedMap<(String, String), Option<AccountId>>,
+    /// Members with the serial numbers of their certificates.
+    serials: SharedMap<(String, Vec<u8>), ()>,
+    holdings: BTreeMap<String, Holdings>,
 }
 
 /// A kernel record as it is written to the state.
@@ -68,16 +86,19 @@ pub enum Record {
 impl Registry {
     /// With nothing in it but parameters.
     #[must_use]
-    pub const fn new(params: ChainParams) -> Self {
+    pub fn new(params: ChainParams) -> Self {
         Self {
             params,
-            members: BTreeMap::new(),
-            accounts: BTreeMap::new(),
-            nodes: BTreeMap::new(),
-            contracts: BTreeMap::new(),
-            packages: BTreeMap::new(),
-            certificates: BTreeMap::new(),
-            admins: BTreeMap::new(),
+            members: Arc::default(),
+            accounts: SharedMap::default(),
+            nodes: Arc::default(),
+            contracts: Arc::default(),
+            packages: Arc::default(),
+            certificates: SharedMap::default(),
+            admins: Arc::default(),
+            account_names: SharedMap::default(),
+            serials: SharedMap::default(),
+            holdings: BTreeMap::new(),
         }
     }
 
@@ -128,42 +149,81 @@ impl Registry {
     /// Takes a node out of here and out of the state.
     pub fn remove_node(&mut self, overlay: &mut Overlay, node: &NodeId) {
         overlay.set(keys::node(node), None);
-        self.nodes.remove(node);
+        Arc::make_mut(&mut self.nodes).remove(node);
     }
 
     /// Takes a package with its code out of here and out of the state.
     pub fn remove_package(&mut self, overlay: &mut Overlay, code: &CodeHash) {
         overlay.set(keys::package(code), None);
         overlay.set(keys::code(&Hash32(code.0)), None);
-        self.packages.remove(code);
+        Arc::make_mut(&mut self.packages).remove(code);
     }
 
     fn apply(&mut self, record: Record) {
         match record {
             Record::Params(params) => self.params = params,
             Record::Member(member) => {
-                self.admins.retain(|_, name| *name != member.name);
+                let admins = Arc::make_mut(&mut self.admins);
+                admins.retain(|_, name| *name != member.name);
                 for key in &member.admin_keys {
-                    self.admins.insert(key.account(), member.name.clone());
+                    admins.insert(key.account(), member.name.clone());
                 }
-                self.members.insert(member.name.clone(), member);
+                Arc::make_mut(&mut self.members).insert(member.name.clone(), member);
             }
-            Record::Account(account) => {
-                self.accounts.insert(account.key.account(), Arc::new(account));
-            }
+            Record::Account(account) => self.apply_account(account),
             Record::Node(node) => {
-                self.nodes.insert(node.consensus_key.node(), node);
+                Arc::make_mut(&mut self.nodes).insert(node.consensus_key.node(), node);
             }
             Record::Contract(contract) => {
-                self.contracts.insert(contract.name.clone(), contract);
+                Arc::make_mut(&mut self.contracts).insert(contract.name.clone(), contract);
             }
             Record::Package(package) => {
-                self.packages.insert(package.code, package);
+                Arc::make_mut(&mut self.packages).insert(package.code, package);
             }
             Record::Certificate(certificate) => {
+                if !self.certificates.contains_key(&certificate.fingerprint) {
+                    let holdings = self.holdings.entry(certificate.member.clone()).or_default();
+                    holdings.certificates = holdings.certificates.saturating_add(1);
+                    self.serials.insert((certificate.member.clone(), certificate.serial.clone()), ());
+                }
                 self.certificates.insert(certificate.fingerprint, Arc::new(certificate));
             }
         }
+    }
+
+    fn apply_account(&mut self, account: AccountRecord) {
+        let id = account.key.account();
+        let before = self.accounts.get(&id).map(|account| account.is_living());
+        let holdings = self.holdings.entry(account.member.clone()).or_default();
+        holdings.accounts = holdings.accounts.saturating_add(usize::from(before.is_none()));
+        let others = holdings.living_accounts.saturating_sub(usize::from(before == Some(true)));
+        holdings.living_accounts = others.saturating_add(usize::from(account.is_living()));
+        let name = (account.member.clone(), account.name.clone());
+        let holder = self.account_names.get(&name).copied().flatten();
+        if account.is_living() {
+            self.account_names.insert(name, Some(id));
+        } else if holder.is_none_or(|holder| holder == id) {
+            self.account_names.insert(name, None);
+        }
+        self.accounts.insert(id, Arc::new(account));
+    }
+
+    /// The account of a member that has this name now.
+    #[must_use]
+    pub fn account_named(&self, member: &str, name: &str) -> Option<AccountId> {
+        self.account_names.get(&(member.to_owned(), name.to_owned())).copied().flatten()
+    }
+
+    /// Whether a certificate of a member with this serial number was recorded.
+    #[must_use]
+    pub fn knows_serial(&self, member: &str, serial: &[u8]) -> bool {
+        self.serials.contains_key(&(member.to_owned(), serial.to_vec()))
+    }
+
+    /// How much a member has that is kept for good.
+    #[must_use]
+    pub fn holdings(&self, member: &str) -> Holdings {
+        self.holdings.get(member).copied().unwrap_or_default()
     }
 
     /// The active member an account acts for: as a registered, active account or as one of its administrators.

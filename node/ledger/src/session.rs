@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use vouch_types::{AccountId, CodeHash, ContractName, Event, Height, TimestampMs};
 use vouch_vm::{
-    CallContext, CallFailure, CallRequest, DeployError, FatalError, Host, HostError, Module, ModuleCache, Vm, VmError,
-    VmLimits,
+    CallContext, CallFailure, CallRequest, DeployError, Entries, FatalError, Host, HostError, Module, ModuleCache, Vm,
+    VmError, VmLimits,
 };
 
 use crate::{
@@ -341,7 +341,13 @@ impl Host for Frame {
         Ok(())
     }
 
-    fn scan(&mut self, prefix: &[u8], after: Option<&[u8]>, limit: u32) -> Result<Vec<(Vec<u8>, Vec<u8>)>, HostError> {
+    fn scan(
+        &mut self,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        limit: u32,
+        passed_max: u64,
+    ) -> Result<(Entries, u64), HostError> {
         let space = keys::contract_key(&self.context.contract, b"");
         let lowest = keys::contract_key(&self.context.contract, prefix);
         let mut from = lowest.clone();
@@ -351,8 +357,9 @@ impl Host for Frame {
         }
         let to = prefix_end(&lowest);
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-        let found = self.session()?.overlay.scan(&from, &to, limit).map_err(|e| host(&e))?;
-        Ok(found.into_iter().map(|(key, value)| (key.get(space.len()..).unwrap_or_default().to_vec(), value)).collect())
+        let found = self.session()?.overlay.scan_within(&from, &to, limit, passed_max).map_err(|e| host(&e))?;
+        let own = |key: &[u8]| key.get(space.len()..).unwrap_or_default().to_vec();
+        Ok((found.entries.into_iter().map(|(key, value)| (own(&key), value)).collect(), found.passed))
     }
 
     fn event(&mut self, name: &str, data: &[u8]) -> Result<(), HostError> {

@@ -10,9 +10,11 @@
 //! Deliberately not here: sockets, threads, clocks, randomness. The node drives it in real time, the simulator in virtual.
 #![forbid(unsafe_code)]
 
+mod answers;
 mod log_writer;
 pub mod message;
 pub mod pace;
+pub mod portion;
 mod proposals;
 pub mod replica;
 pub mod snapshot;

@@ -153,6 +153,19 @@ impl Message {
         }
     }
 
+    /// Whether it asks for something that has to be read out.
+    #[must_use]
+    pub const fn is_request(&self) -> bool {
+        matches!(
+            self,
+            Self::BlockRequest { .. }
+                | Self::SyncRequest { .. }
+                | Self::SnapshotRequest
+                | Self::PieceRequest { .. }
+                | Self::HistoryRequest { .. }
+        )
+    }
+
     /// Version byte and encoding.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {

@@ -1,4 +1,9 @@
 //! Blocks of the height that runs: what a proposer named is fetched, executed, judged, and kept until the height is decided.
+//!
+//! Each of them is executed and kept, and anyone's signature names as many as it likes. So every proposer has room for a few
+//! at a height, whether they come unasked or are fetched, and whatever it does leaves that of others as it was.
+
+use std::collections::BTreeMap;
 
 use vouch_consensus as bft;
 use vouch_ledger::{Batch, Durability, Table};
@@ -9,24 +14,25 @@ use crate::{
     replica::{Effect, PeerId, Replica, ReplicaError, Timer},
 };
 
-/// Most blocks that are awaited at once.
-const WANTED_MAX: usize = 8;
 /// More undecided blocks than these bounds let a node keep for a height.
 pub(crate) const UNDECIDED_MAX: usize = 8 * VALIDATORS_MAX;
 /// Most blocks a node makes for one height; in later rounds it proposes the last of them again.
 const OWN_BLOCKS_MAX: usize = 3;
-/// Most blocks taken from one proposer for one height: as many as it makes, and another that shows it contradicts itself.
-const BLOCKS_PER_PROPOSER_MAX: u8 = 4;
+/// Most blocks executed and awaited of one proposer for one height: as many as it makes, and another that shows it contradicts
+/// itself. A block that it takes up again from an earlier round is here as a rule; where it is not and there is no room
+/// for it, the next proposer has some.
+const BLOCKS_PER_PROPOSER_MAX: usize = 4;
 /// How long to wait for the proposal of a node that is not connected, in milliseconds.
 const ABSENT_PROPOSER_MS: u64 = 100;
 /// How long to wait for a proposed block before asking others for it, in milliseconds.
 const FETCH_AFTER_MS: u64 = 120;
 
-/// A block that a signed proposal names and that is not here yet.
-#[derive(Debug, Clone)]
+/// A block that signed proposals name and that is not here yet.
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Wanted {
-    pub(crate) proposal: bft::SignedProposal,
-    pub(crate) asked: usize,
+    /// The last one of each proposer that names it.
+    proposals: BTreeMap<NodeId, bft::SignedProposal>,
+    asked: usize,
 }
 
 impl Replica {
@@ -36,9 +42,12 @@ impl Replica {
         if self.blocks.contains_key(&hash) || self.refused.contains(&hash) {
             let valid = self.blocks.contains_key(&hash);
             self.report_verdict(&proposal, valid);
-        } else if self.wanted.len() < WANTED_MAX {
-            self.wanted.insert(hash, Wanted { proposal, asked: 0 });
-            self.out.push(Effect::SetTimer { timer: Timer::Fetch, after_ms: FETCH_AFTER_MS });
+        } else if self.wanted.contains_key(&hash) || self.has_room(&proposal.proposer) {
+            if self.wanted.is_empty() {
+                // Once: what is named in the meantime must not put off what waits already.
+                self.out.push(Effect::SetTimer { timer: Timer::Fetch, after_ms: FETCH_AFTER_MS });
+            }
+            self.wanted.entry(hash).or_default().proposals.insert(proposal.proposer, proposal);
         }
     }
 
@@ -73,33 +82,45 @@ impl Replica {
         proposal: &bft::ConsensusMessage,
         bytes: Vec<u8>,
     ) -> Result<(), ReplicaError> {
-        let bft::ConsensusMessage::Proposal(proposal) = *proposal else {
+        let bft::ConsensusMessage::Proposal(signed) = *proposal else {
             self.fault(from, "peer.malformed_block");
             return Ok(());
         };
-        if proposal.height != self.ledger.next_height() || !self.is_proposers(&proposal) {
+        if signed.height != self.ledger.next_height() || !self.is_proposers(&signed) {
             return Ok(());
         }
-        if self.blocks.contains_key(&proposal.block) {
-            self.note_proposal(proposal);
-            return self.run_consensus();
+        // Whatever becomes of the block, what was signed is heard: it may contradict what its proposer signed before.
+        if self.blocks.contains_key(&signed.block) {
+            self.note_proposal(signed);
+            return self.receive_consensus(from, proposal.clone());
         }
         match decode_block(&bytes) {
-            Ok(block) if block.header.hash() == proposal.block && holds_its_transactions(&block) => {
-                if self.has_room(proposal.proposer) { self.accept_block(&proposal, bytes, &block) } else { Ok(()) }
+            Ok(block) if block.header.hash() == signed.block && holds_its_transactions(&block) => {
+                let mut proposals = self.wanted.remove(&signed.block).unwrap_or_default().proposals;
+                proposals.insert(signed.proposer, signed);
+                self.accept_block(&proposals, bytes, &block)
             }
             _ => {
                 self.fault(from, "peer.malformed_block");
-                Ok(())
+                self.receive_consensus(from, proposal.clone())
             }
         }
     }
 
-    /// Counts a block a proposer sent unasked. Each is executed and kept, so nobody may send many.
-    fn has_room(&mut self, proposer: NodeId) -> bool {
-        let sent = self.sent_blocks.entry(proposer).or_default();
-        *sent = sent.saturating_add(1);
-        *sent <= BLOCKS_PER_PROPOSER_MAX
+    /// Whether another block of a proposer is executed or awaited at this height.
+    fn has_room(&self, proposer: &NodeId) -> bool {
+        let executed = self.executed_of.get(proposer).copied().unwrap_or_default();
+        let wanted = self.wanted.values().filter(|wanted| wanted.proposals.contains_key(proposer)).count();
+        executed.saturating_add(wanted) < BLOCKS_PER_PROPOSER_MAX
+    }
+
+    /// The height is over, or another one is taken over: what was proposed at it is of no use any more.
+    pub(crate) fn forget_blocks(&mut self) {
+        self.blocks.clear();
+        self.refused.clear();
+        self.executed_of.clear();
+        self.own_blocks.clear();
+        self.wanted.clear();
     }
 
     pub(crate) fn receive_requested(&mut self, from: PeerId, bytes: Vec<u8>) -> Result<(), ReplicaError> {
@@ -111,22 +132,27 @@ impl Replica {
             self.fault(from, "peer.malformed_block");
             return Ok(());
         }
-        match self.wanted.get(&block.header.hash()).map(|w| w.proposal) {
-            Some(proposal) => self.accept_block(&proposal, bytes, &block),
+        match self.wanted.remove(&block.header.hash()) {
+            Some(wanted) => self.accept_block(&wanted.proposals, bytes, &block),
             None => Ok(()),
         }
     }
 
-    /// Executes a block whose proposer signed for it and tells the driver the verdict.
+    /// Executes a block that proposers signed for, in the room of one of them, and tells the driver the verdict for each.
     fn accept_block(
         &mut self,
-        proposal: &bft::SignedProposal,
+        proposals: &BTreeMap<NodeId, bft::SignedProposal>,
         bytes: Vec<u8>,
         block: &Block,
     ) -> Result<(), ReplicaError> {
-        let hash = proposal.block;
-        self.wanted.remove(&hash);
-        self.pace.work_seen(proposal.height);
+        let Some(proposer) = proposals.keys().find(|proposer| self.has_room(proposer)) else {
+            self.hear(proposals);
+            return self.run_consensus();
+        };
+        let executed = self.executed_of.entry(*proposer).or_default();
+        *executed = executed.saturating_add(1);
+        let hash = block.header.hash();
+        self.pace.work_seen(block.header.height);
         self.keep_pace()?;
         let drift = u64::from(self.ledger.registry().params.clock_drift_max_ms);
         let latest = TimestampMs(self.now.wall.0.saturating_add(drift));
@@ -140,9 +166,18 @@ impl Replica {
                 self.refused.insert(hash);
             }
         }
-        self.consensus_inputs.push_back(bft::Input::MessageReceived(bft::ConsensusMessage::Proposal(*proposal)));
-        self.report_verdict(proposal, self.blocks.contains_key(&hash));
+        let valid = self.blocks.contains_key(&hash);
+        self.hear(proposals);
+        for proposal in proposals.values() {
+            self.report_verdict(proposal, valid);
+        }
         self.run_consensus()
+    }
+
+    /// Has the driver hear what proposers signed, before the verdicts on it.
+    fn hear(&mut self, proposals: &BTreeMap<NodeId, bft::SignedProposal>) {
+        let messages = proposals.values().map(|signed| bft::ConsensusMessage::Proposal(*signed));
+        self.consensus_inputs.extend(messages.map(bft::Input::MessageReceived));
     }
 
     /// Keeps an executed block until its height is decided, also over a restart.
@@ -157,16 +192,17 @@ impl Replica {
 
     pub(crate) fn fetch_wanted(&mut self) {
         let peers: Vec<PeerId> = self.peers.iter().copied().collect();
-        if peers.is_empty() || self.wanted.is_empty() {
+        if self.wanted.is_empty() {
             return;
         }
         let height = self.ledger.next_height();
         let mut requests = Vec::new();
         for (hash, wanted) in &mut self.wanted {
-            if let Some(peer) = peers.get(wanted.asked % peers.len()) {
+            // Without peers it is asked for when some are back.
+            if let Some(peer) = wanted.asked.checked_rem(peers.len()).and_then(|next| peers.get(next)) {
                 requests.push((*peer, Message::BlockRequest { height, block: *hash }));
+                wanted.asked = wanted.asked.wrapping_add(1);
             }
-            wanted.asked = wanted.asked.wrapping_add(1);
         }
         for (peer, request) in requests {
             self.send(peer, &request);
@@ -180,7 +216,11 @@ impl Replica {
         let hash = match self.own_blocks.last().filter(|_| self.own_blocks.len() >= OWN_BLOCKS_MAX) {
             Some(made) => *made,
             None => {
-                let (hash, block) = self.ledger.propose(self.mempool.iter(), self.now.wall, node)?;
+                let (hash, block) = self.ledger.propose(
+                    self.mempool.iter().take(self.portion.for_round(round)),
+                    self.now.wall,
+                    node,
+                )?;
                 self.keep_undecided(encode(&block), hash)?;
                 self.own_blocks.push(hash);
                 hash

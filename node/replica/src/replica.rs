@@ -19,9 +19,11 @@ use vouch_ledger::{
 use vouch_types::{BlockHash, ChainId, CommitCertificate, NodeId, PublicKey, Round, SecretKey, TimestampMs, TxId};
 
 use crate::{
+    answers::Answers,
     log_writer::LogWriter,
     message::{Lane, Message, decode_block},
     pace::{Demand, Pace},
+    portion::Portion,
     proposals::{UNDECIDED_MAX, Wanted},
     snapshot::{JOIN_AFTER_BLOCKS, Snapshots},
     status::ReplicaStatus,
@@ -224,6 +226,7 @@ pub struct Replica {
     pub(crate) out: Vec<Effect>,
     pub(crate) peers: BTreeSet<PeerId>,
     pub(crate) pace: Pace,
+    pub(crate) portion: Portion,
     pub(crate) sync: Sync,
     pub(crate) snapshots: Snapshots,
     pub(crate) memory: Box<dyn VotingMemory>,
@@ -239,12 +242,13 @@ pub struct Replica {
     is_driving: bool,
     pub(crate) blocks: BTreeMap<BlockHash, Vec<u8>>,
     pub(crate) refused: BTreeSet<BlockHash>,
-    /// How many blocks each proposer sent unasked.
-    pub(crate) sent_blocks: BTreeMap<NodeId, u8>,
+    /// How many blocks were executed because this proposer signed for them.
+    pub(crate) executed_of: BTreeMap<NodeId, usize>,
     /// Blocks this node made, in order.
     pub(crate) own_blocks: Vec<BlockHash>,
     pub(crate) wanted: BTreeMap<BlockHash, Wanted>,
     pub(crate) submissions: Submissions,
+    pub(crate) answers: Answers,
 }
 
 /// Most messages of each half of the relay's memory.
@@ -270,14 +274,10 @@ impl Replica {
     ) -> Result<Self, ReplicaError> {
         let ledger = Ledger::open(storage, genesis, runtime)?;
         let node = config.secret.as_ref().map(|s| s.public().node());
-        let params = &ledger.registry().params;
-        let driver = bft::Driver::new(bft::DriverConfig {
-            chain: ledger.chain(),
-            secret: config.secret,
-            timeouts: timeouts(params),
-        });
+        let driver = bft::Driver::new(bft::DriverConfig { chain: ledger.chain(), secret: config.secret });
         Ok(Self {
             pace: Pace::new(now.steady_ms),
+            portion: Portion::default(),
             sync: Sync::default(),
             snapshots: Snapshots::new(JOIN_AFTER_BLOCKS),
             mempool: Mempool::new(config.mempool),
@@ -292,10 +292,11 @@ impl Replica {
             is_driving: false,
             blocks: BTreeMap::new(),
             refused: BTreeSet::new(),
-            sent_blocks: BTreeMap::new(),
+            executed_of: BTreeMap::new(),
             own_blocks: Vec::new(),
             wanted: BTreeMap::new(),
             submissions: Submissions::default(),
+            answers: Answers::default(),
             peers: BTreeSet::new(),
             out: Vec::new(),
             ledger,
@@ -352,6 +353,7 @@ impl Replica {
             Input::PeerDisconnected(peer) => {
                 self.peers.remove(&peer);
                 self.sync.forget(&peer);
+                self.answers.tidy(now.steady_ms);
                 self.forget_source(&peer)?;
             }
             Input::MessageReceived { from, lane, bytes } => self.receive(from, lane, &bytes)?,
@@ -393,6 +395,7 @@ impl Replica {
         self.consensus_inputs.push_back(bft::Input::HeightStarted {
             height: self.ledger.next_height(),
             validators: self.ledger.validators().clone(),
+            timeouts: timeouts(&self.ledger.registry().params),
             log: core::mem::take(&mut self.recovered),
             signs,
         });
@@ -460,6 +463,7 @@ impl Replica {
             return Ok(());
         };
         match message {
+            _ if message.is_request() && !self.may_answer(&from) => Ok(()),
             Message::Status { height, lowest, abstains } => self.learn_status(from, height, lowest, abstains),
             Message::SnapshotRequest
             | Message::Snapshot { .. }
@@ -474,7 +478,7 @@ impl Replica {
             Message::BlockRequest { block, .. } => {
                 if let Some(bytes) = self.blocks.get(&block) {
                     let answer = Message::RequestedBlock { block: bytes.clone() };
-                    self.send(from, &answer);
+                    self.answer(from, &answer);
                 }
                 Ok(())
             }
@@ -488,7 +492,11 @@ impl Replica {
         }
     }
 
-    fn receive_consensus(&mut self, from: PeerId, message: bft::ConsensusMessage) -> Result<(), ReplicaError> {
+    pub(crate) fn receive_consensus(
+        &mut self,
+        from: PeerId,
+        message: bft::ConsensusMessage,
+    ) -> Result<(), ReplicaError> {
         if message.validate().is_err() {
             self.fault(from, "peer.malformed_message");
             return Ok(());
@@ -596,6 +604,7 @@ impl Replica {
                 tracing::warn!(%height, "a commit certificate proves nothing: {error}");
             }
             bft::Effect::RoundStarted { height, round, proposer } => {
+                self.portion.round_started(self.now.steady_ms);
                 if round > Round(0) {
                     tracing::info!(%height, %round, %proposer, "another round began");
                 }
@@ -626,13 +635,12 @@ impl Replica {
             extra.delete(Table::Undecided, block.0);
         }
         self.note_last_set();
+        let good_ms = u64::from(self.ledger.registry().params.timeout_propose_ms);
         self.submissions.settle(self.ledger.prepared_transactions(&certificate.block), &mut extra);
         let committed = self.ledger.commit(certificate.block, certificate, extra)?;
-        self.blocks.clear();
-        self.refused.clear();
-        self.sent_blocks.clear();
-        self.own_blocks.clear();
-        self.wanted.clear();
+        let is_own = self.node == Some(committed.header.proposer);
+        self.portion.decided(self.now.steady_ms, committed.records.len(), good_ms, is_own);
+        self.forget_blocks();
         for record in &committed.records {
             self.mempool.remove(&record.receipt.tx);
         }

@@ -5,9 +5,12 @@
 //!    --> pieces of the state, one at a time, in turn from all that hold it --> last blocks --> sync by blocks
 //! ```
 //!
-//! A peer that lies is asked for nothing more while it is connected, one that fails to answer three times in a row or that
-//! let go of the state is passed over; when nobody is left, offers are asked for again. One state at a time is held still
-//! for others.
+//! A peer that lies is asked for nothing more while it is connected. One that fails to answer three times in a row or that
+//! let go of the state is passed over, and asked for another offer only when nobody else has made one. One state at a time
+//! is held still for others.
+//!
+//! Whoever takes a state over gives its own up first. Every node keeps the last blocks of the expiry window, so a node
+//! that is less than that behind goes by blocks, whatever a peer says of what it has.
 
 use std::collections::BTreeMap;
 
@@ -23,6 +26,9 @@ use crate::{
 
 /// How far behind the peers a node with nothing but the genesis document must be to join by snapshot, if not configured.
 pub const JOIN_AFTER_BLOCKS: u64 = 2_000;
+/// Where the expiry window is shorter, a node must be so many blocks behind to give its state up: peers that are well are
+/// within a block or two of each other.
+const JOIN_GAP_MIN: u64 = 16;
 /// A state held for others is given up for a newer one after so many blocks, when somebody asks.
 const RENEW_BLOCKS: u64 = 500;
 /// It is kept all the same while somebody fetches it, up to this age in blocks; then it is let go.
@@ -61,6 +67,8 @@ enum Source {
     Asked,
     /// Has nothing to offer, or did not answer.
     Without,
+    /// Offered a state and did not hand it over. Remembered when it disconnects: it may be back at once.
+    Silent,
     Liar,
     Offered(Offered),
 }
@@ -117,6 +125,11 @@ impl Snapshots {
 
     fn is_waiting(&self) -> bool {
         self.sources.values().any(|source| matches!(source, Source::Asked))
+    }
+
+    /// Nobody else has a state: whoever kept silent is asked again.
+    fn forgive(&mut self) {
+        self.sources.retain(|_, source| !matches!(source, Source::Silent));
     }
 
     /// The peer to ask next for a state: fewest failures, then the one that served least.
@@ -188,12 +201,23 @@ impl Replica {
         let far = head == Height::ZERO && after != 0 && best.0 > after;
         // A node that keeps all blocks never gives its own up by itself.
         let may = head == Height::ZERO || self.ledger.keep_blocks() != 0;
-        far || (may && !self.sync.can_serve(next))
+        far || (may && best > self.join_above() && !self.sync.can_serve(next))
     }
 
-    /// Asks every peer that is ahead, but known liars, what it could hand over.
+    /// Only a state above this height is worth giving up the one that is here. A state being taken over is none yet.
+    fn join_above(&self) -> Height {
+        let head = self.ledger.head().height;
+        if self.ledger.join().is_some() {
+            return head;
+        }
+        let gap = self.ledger.registry().params.expiry_window.max(JOIN_GAP_MIN);
+        let after = Some(self.snapshots.join_after).filter(|after| *after != 0 && head == Height::ZERO);
+        Height(head.0.saturating_add(after.map_or(gap, |after| after.min(gap))))
+    }
+
+    /// Asks every peer that is ahead, but known liars and those that kept silent, what it could hand over.
     fn search(&mut self) {
-        self.snapshots.sources.retain(|_, source| matches!(source, Source::Liar));
+        self.snapshots.sources.retain(|_, source| matches!(source, Source::Liar | Source::Silent));
         let ahead: Vec<PeerId> = self.sync.above(self.ledger.head().height).collect();
         for peer in ahead {
             if !self.snapshots.sources.contains_key(&peer) {
@@ -204,6 +228,7 @@ impl Replica {
         if self.snapshots.searching {
             self.out.push(Effect::SetTimer { timer: Timer::Sync, after_ms: OFFER_MS });
         } else {
+            self.snapshots.forgive();
             self.wait_and_retry();
         }
     }
@@ -224,32 +249,42 @@ impl Replica {
             Message::PieceRequest { height, slot } => {
                 let piece =
                     self.serve(height, |pinned| Ok(pinned.piece(slot).map_err(|e| e.to_string())?.map(Box::new)));
-                self.send(from, &Message::Piece { height, slot, piece });
+                self.answer(from, &Message::Piece { height, slot, piece });
             }
             Message::HistoryRequest { height, before, from: lowest } => {
                 let blocks = self.serve(height, |pinned| pinned.history(before, lowest).map_err(|e| e.to_string()));
-                self.send(from, &Message::History { height, before, blocks });
+                self.answer(from, &Message::History { height, before, blocks });
             }
             Message::Snapshot { offer } => return self.receive_offer(from, offer),
-            Message::Piece { slot, piece, .. } => return self.receive_piece(from, slot, piece),
-            Message::History { before, blocks, .. } => return self.receive_history(from, before, &blocks),
+            Message::Piece { height, slot, piece } if self.is_taken_over(height) => {
+                return self.receive_piece(from, slot, piece);
+            }
+            Message::History { height, before, blocks } if self.is_taken_over(height) => {
+                return self.receive_history(from, before, &blocks);
+            }
+            // Late answers about a state that was given up in the meantime are nobody's fault.
             _ => {}
         }
         Ok(())
+    }
+
+    fn is_taken_over(&self, height: Height) -> bool {
+        self.ledger.join().is_some_and(|join| join.offer().height() == height)
     }
 
     fn receive_offer(&mut self, from: PeerId, offer: Option<Box<SnapshotOffer>>) -> Result<(), ReplicaError> {
         if !matches!(self.snapshots.sources.get(&from), Some(Source::Asked)) {
             return Ok(());
         }
-        let head = self.ledger.head().height;
+        // What counts is the height that was proven, not what the peer says of itself.
+        let above = self.join_above();
         let verdict = offer.as_ref().map(|offer| self.ledger.reader().verify_offer(offer).map(drop));
         let source = match (offer, verdict) {
             (_, Some(Err(fault))) => {
                 self.fault(from, fault.code());
                 Source::Liar
             }
-            (Some(offer), _) if offer.height() > head => Source::Offered(Offered {
+            (Some(offer), _) if offer.height() > above => Source::Offered(Offered {
                 block: offer.finality.header.hash(),
                 sets: digest_of_sets(&offer),
                 offer: self.snapshots.searching.then_some(offer),
@@ -278,6 +313,7 @@ impl Replica {
             self.begin_join(*offer)?;
             return self.drive_join();
         }
+        self.snapshots.forgive();
         self.wait_and_retry();
         if self.ledger.join().is_none() { self.continue_sync() } else { Ok(()) }
     }
@@ -293,9 +329,7 @@ impl Replica {
         self.consensus_inputs.clear();
         (self.log, self.recovered) = (LogWriter::default(), vouch_consensus::RecoveredLog::default());
         self.forget_last_set();
-        self.blocks.clear();
-        self.refused.clear();
-        self.wanted.clear();
+        self.forget_blocks();
         self.pace.height_ended(self.now.steady_ms);
         self.out.push(Effect::CancelConsensusTimers);
         self.out.push(Effect::CancelTimer(Timer::Pace));
@@ -372,7 +406,7 @@ impl Replica {
                 self.fault(from, fault.code());
                 self.snapshots.sources.insert(from, Source::Liar);
             }
-            None => drop(self.snapshots.sources.insert(from, Source::Without)),
+            None => drop(self.snapshots.sources.insert(from, Source::Silent)),
         }
         self.drive_join()
     }
@@ -426,7 +460,7 @@ impl Replica {
                 Source::Offered(offered) if offered.failures.saturating_add(1) < FAILURES_MAX => {
                     offered.failures = offered.failures.saturating_add(1);
                 }
-                _ => *source = Source::Without,
+                _ => *source = Source::Silent,
             }
         }
         self.drive_join()
@@ -434,7 +468,9 @@ impl Replica {
 
     /// A peer is gone, and with it what it would have sent.
     pub(crate) fn forget_source(&mut self, peer: &PeerId) -> Result<(), ReplicaError> {
-        self.snapshots.sources.remove(peer);
+        if !matches!(self.snapshots.sources.get(peer), Some(Source::Silent)) {
+            self.snapshots.sources.remove(peer);
+        }
         if self.snapshots.searching {
             return if self.snapshots.is_waiting() { Ok(()) } else { self.conclude_search() };
         }
@@ -449,7 +485,7 @@ impl Replica {
         self.hold_state()?;
         let served = self.snapshots.served.as_ref();
         let offer = served.map(|served| Box::new(served.pinned.offer().clone()));
-        self.send(to, &Message::Snapshot { offer });
+        self.answer(to, &Message::Snapshot { offer });
         Ok(())
     }
 

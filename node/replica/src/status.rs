@@ -1,5 +1,7 @@
 //! What an operator wants to know: how far, what is awaited, from whom.
 
+use std::collections::BTreeMap;
+
 use vouch_types::{BlockHash, Height, TimestampMs};
 
 use crate::{
@@ -22,7 +24,7 @@ pub struct ReplicaStatus {
     pub running_since_ms: u64,
     /// Connected peers.
     pub peers: Vec<PeerId>,
-    /// The greatest height a peer claims.
+    /// The greatest height that peers with more than a third of the power claim, see [`crate::sync::Sync::confirmed_height`].
     pub best_peer_height: Height,
     /// Waiting transactions.
     pub mempool_count: usize,
@@ -41,6 +43,10 @@ pub struct ReplicaStatus {
 impl ReplicaStatus {
     pub(crate) fn of(replica: &Replica) -> Self {
         let head = replica.ledger.head();
+        let registry = replica.ledger.registry();
+        let powers: BTreeMap<_, _> = registry.active_nodes().map(|n| (n.network_key, n.power.0)).collect();
+        let power = |peer: &PeerId| powers.get(peer).copied().unwrap_or_default();
+        let total = replica.ledger.validators().total_power().0;
         Self {
             height: head.height,
             hash: head.hash,
@@ -48,7 +54,7 @@ impl ReplicaStatus {
             running: replica.pace.is_running(),
             running_since_ms: replica.pace.started_ms(),
             peers: replica.peers.iter().copied().collect(),
-            best_peer_height: replica.sync.best_height(),
+            best_peer_height: replica.sync.confirmed_height(total, power),
             mempool_count: replica.mempool.len(),
             mempool_bytes: replica.mempool.bytes(),
             validator: replica.node.is_some_and(|n| replica.ledger.validators().index_of(&n).is_some()),

@@ -20,6 +20,9 @@ const PATIENCE_MS: u64 = 400;
 #[derive(Debug, Default)]
 pub struct Sync {
     peers: BTreeMap<PeerId, Progress>,
+    /// How often a peer did not hand over what it claimed to have, since it last handed over all of it. To disconnect
+    /// clears nothing.
+    failures: BTreeMap<PeerId, u32>,
     asked: Option<(PeerId, Height)>,
     /// The timer runs that ends the patience with a height consensus may still reach by itself. What peers repeat in the
     /// meantime must not set it anew, or it would never end.
@@ -30,23 +33,37 @@ pub struct Sync {
 struct Progress {
     height: Height,
     lowest: Height,
-    failures: u32,
     abstains: bool,
 }
 
 impl Sync {
-    /// A peer is gone.
+    /// A peer is gone; if an answer was awaited of it, it has failed to give it.
     pub fn forget(&mut self, peer: &PeerId) {
-        self.peers.remove(peer);
         if self.asked.is_some_and(|(asked, _)| asked == *peer) {
             self.asked = None;
+            self.blame(peer);
         }
+        self.peers.remove(peer);
     }
 
     /// The greatest height any peer says it has.
     #[must_use]
     pub fn best_height(&self) -> Height {
         self.peers.values().map(|p| p.height).max().unwrap_or_default()
+    }
+
+    /// The greatest height that peers claim who have more than a third of `total` power between them, so that one of them
+    /// is honest. The greatest claim of any where all that are connected have less.
+    #[must_use]
+    pub fn confirmed_height(&self, total: u64, power: impl Fn(&PeerId) -> u64) -> Height {
+        let mut claims: Vec<(Height, u64)> = self.peers.iter().map(|(peer, p)| (p.height, power(peer))).collect();
+        claims.sort_by_key(|(height, _)| core::cmp::Reverse(*height));
+        let mut claiming = 0u128;
+        let confirmed = claims.into_iter().find(|(_, power)| {
+            claiming = claiming.saturating_add(u128::from(*power));
+            claiming.saturating_mul(3) > u128::from(total)
+        });
+        confirmed.map_or_else(|| self.best_height(), |(height, _)| height)
     }
 
     /// An answer still to come is not awaited any more.
@@ -76,13 +93,13 @@ impl Sync {
         self.peers
             .iter()
             .filter(|(_, p)| p.height >= next && p.lowest <= next)
-            .min_by_key(|(_, p)| (p.failures, u64::MAX - p.height.0))
+            .min_by_key(|(peer, p)| (self.failures(peer), u64::MAX - p.height.0))
             .map(|(peer, _)| *peer)
     }
 
     /// How often a peer did not hand over what it claims to have.
     pub(crate) fn failures(&self, peer: &PeerId) -> u32 {
-        self.peers.get(peer).map_or(0, |p| p.failures)
+        self.failures.get(peer).copied().unwrap_or_default()
     }
 
     /// Whether a peer says that it does not sign for the time being.
@@ -92,8 +109,14 @@ impl Sync {
     }
 
     fn blame(&mut self, peer: &PeerId) {
-        if let Some(progress) = self.peers.get_mut(peer) {
-            progress.failures = progress.failures.saturating_add(1);
+        let failures = self.failures.entry(*peer).or_default();
+        *failures = failures.saturating_add(1);
+    }
+
+    /// A peer handed blocks over, up to `head`: if that is all it claimed to have, it is as good as its word.
+    fn praise(&mut self, peer: &PeerId, head: Height) {
+        if self.peers.get(peer).is_some_and(|p| p.height <= head) {
+            self.failures.remove(peer);
         }
     }
 }
@@ -106,8 +129,7 @@ impl Replica {
         lowest: Height,
         abstains: bool,
     ) -> Result<(), ReplicaError> {
-        let failures = self.sync.failures(&from);
-        self.sync.peers.insert(from, Progress { height, lowest, failures, abstains });
+        self.sync.peers.insert(from, Progress { height, lowest, abstains });
         if !abstains {
             self.hear_height(from, height);
         }
@@ -148,7 +170,7 @@ impl Replica {
 
     pub(crate) fn answer_sync(&mut self, to: PeerId, from: Height) -> Result<(), ReplicaError> {
         let blocks = read_blocks(self.ledger.storage().as_ref(), from, self.ledger.head().height)?;
-        self.send(to, &Message::SyncResponse { from, blocks });
+        self.answer(to, &Message::SyncResponse { from, blocks });
         Ok(())
     }
 
@@ -172,6 +194,9 @@ impl Replica {
                 self.sync.blame(&from);
                 break;
             }
+        }
+        if self.ledger.next_height() > height {
+            self.sync.praise(&from, self.ledger.head().height);
         }
         if self.sync.best_height() >= self.ledger.next_height() {
             if self.ledger.next_height() > height {
@@ -244,4 +269,31 @@ fn encoded_block(storage: &dyn Storage, height: Height) -> Result<Option<Vec<u8>
     };
     block.append(&mut body);
     Ok(Some(block))
+}
+
+#[cfg(test)]
+mod tests {
+    use vouch_types::SecretKey;
+
+    use super::*;
+
+    #[test]
+    fn one_claim_confirms_nothing_and_a_third_with_another_does() {
+        let peer = |index: u8| SecretKey::from_seed([index; 32]).public();
+        let confirmed = |claims: &[(u64, u64)]| {
+            let mut sync = Sync::default();
+            let mut powers = BTreeMap::new();
+            for (index, (height, power)) in (0u8..).zip(claims) {
+                let progress = Progress { height: Height(*height), lowest: Height(1), abstains: false };
+                sync.peers.insert(peer(index), progress);
+                powers.insert(peer(index), *power);
+            }
+            sync.confirmed_height(9, |peer| powers.get(peer).copied().unwrap_or_default()).0
+        };
+        assert_eq!(confirmed(&[]), 0);
+        assert_eq!(confirmed(&[(1 << 60, 3), (40, 3), (39, 3)]), 40, "a third alone may lie");
+        assert_eq!(confirmed(&[(50, 4), (40, 3), (39, 2)]), 50);
+        assert_eq!(confirmed(&[(1 << 60, 0), (40, 3), (39, 3)]), 39, "followers confirm nothing");
+        assert_eq!(confirmed(&[(7, 0), (6, 2)]), 7, "where so few are there, any claim is shown");
+    }
 }

@@ -17,7 +17,8 @@
 //!
 //! - the peers that named at most `h - 3`, together with itself, have more than two thirds of the power, not counting those
 //!   that abstain themselves;
-//! - no peer named more than that, unless it fails to hand over the blocks it claims to have;
+//! - no peer named more than that, unless it fails to hand over the blocks it claims to have, is gone, or is no node of the
+//!   chain any more;
 //! - it has at most a third of the power, so that those two thirds cannot be had without another that would have named more;
 //! - `h` is above what the record says.
 //!
@@ -29,7 +30,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use vouch_consensus::{LogEntry, RecoveredLog};
+use vouch_consensus::{LogEntry, LogError, RecoveredLog};
 use vouch_ledger::StorageError;
 use vouch_types::{ChainId, CodecError, Height, NodeId, Power, ValidatorSet, codec, encode};
 use wincode::{SchemaRead, SchemaWrite};
@@ -235,6 +236,10 @@ fn doubt(
 /// The log as it was last synced; one that another key or another chain wrote says nothing about this node.
 fn own_log(bytes: &[u8], (chain, node): (ChainId, NodeId)) -> Result<RecoveredLog, ReplicaError> {
     let log = RecoveredLog::read(bytes)?;
+    if log.torn > 0 {
+        // The storage writes whole records and syncs them, so nothing but damage tears one. What followed would be lost behind it.
+        return Err(LogError::Corrupt { offset: log.len }.into());
+    }
     let is_own = matches!(
         log.entries.first(),
         Some(LogEntry::Started { chain: of, node: by, .. }) if *of == chain && *by == node
@@ -336,11 +341,15 @@ impl Replica {
 
     /// Whether this node signs at the next height.
     pub(crate) fn may_sign(&mut self) -> bool {
-        let (Some(node), Some(abstention)) = (self.node, &self.abstention) else { return true };
+        let (Some(node), Some(abstention)) = (self.node, &mut self.abstention) else { return true };
         let next = self.ledger.next_height();
-        let nodes = &self.ledger.registry().nodes;
+        let registry = self.ledger.registry();
+        let nodes = &registry.nodes;
         let peer = |node: &NodeId| nodes.get(node).map(|record| record.network_key);
-        if !abstention.is_over(next, node, peer, |peer| self.sync.failures(peer)) {
+        abstention.named.retain(|peer, _| registry.active_nodes().any(|node| node.network_key == *peer));
+        // Who is gone hands nothing over. Its word could keep this node from voting for ever.
+        let failures = |peer: &PeerId| if self.peers.contains(peer) { self.sync.failures(peer) } else { FAILURES_MAX };
+        if !abstention.is_over(next, node, peer, failures) {
             return false;
         }
         tracing::info!(height = %next, "this node votes again");
@@ -409,6 +418,30 @@ mod tests {
             assert_eq!(judge(Some(record(7, VotingState::Kept)), head, log), None, "{head} {log:?}");
         }
         assert_eq!(judge(Some(record(7, VotingState::Declared)), 7, None), None);
+    }
+
+    #[test]
+    fn a_log_that_is_not_whole_is_damaged() {
+        use vouch_consensus::{Driver, DriverConfig, Effect, Input, Timeouts};
+        let (secret, height) = (SecretKey::from_seed([0; 32]), Height(8));
+        let set = ValidatorSet::new(vec![Validator { key: secret.public(), power: Power(1) }]).unwrap();
+        let mut driver = Driver::new(DriverConfig { chain: CHAIN, secret: Some(secret) });
+        let (timeouts, log) = (Timeouts::DEFAULT, RecoveredLog::default());
+        let effects =
+            driver.step(Input::HeightStarted { height, validators: set, timeouts, log, signs: true }).unwrap();
+        let written = effects.into_iter().filter_map(|effect| match effect {
+            Effect::ResetLog(bytes) | Effect::AppendLog(bytes) => Some(bytes),
+            _ => None,
+        });
+        let bytes: Vec<u8> = written.flatten().collect();
+        let whose = (CHAIN, key(0).node());
+        assert_eq!(own_log(&bytes, whose).unwrap().len, bytes.len() as u64);
+        for cut in 1..bytes.len() {
+            if let Ok(log) = own_log(&bytes[..cut], whose) {
+                assert_eq!(log.len, cut as u64, "cut between two records");
+            }
+        }
+        assert!(own_log(&bytes[..bytes.len() - 1], whose).is_err());
     }
 
     #[test]

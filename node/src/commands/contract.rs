@@ -20,7 +20,7 @@ use vouch_types::{
 use super::{
     GlobalArgs,
     decide::{DecideArgs, deadline, propose, submit, system},
-    output::{emit, table},
+    output::{emit, shown_json, table},
     text::Text,
     tx::{self, SendArgs, SigningArgs, parse_contract},
 };
@@ -145,9 +145,11 @@ pub async fn run(args: Args, global: &GlobalArgs) -> anyhow::Result<ExitCode> {
         }
         Action::Abi { name } => {
             let contract = global.client()?.contract(&name).await?;
-            let text =
-                if global.json { contract.abi.to_string() } else { serde_json::to_string_pretty(&contract.abi)? };
-            println!("{text}");
+            if global.json {
+                println!("{}", contract.abi);
+            } else {
+                println!("{}", shown_json(&serde_json::to_string_pretty(&contract.abi)?));
+            }
         }
         Action::Deploy { name, code, how } => return deploy(name, &code, &how, global).await,
         Action::Upload { code, signing } => return upload(&code, &signing, global).await,

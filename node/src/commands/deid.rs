@@ -2,14 +2,15 @@
 
 use std::{
     collections::BTreeMap,
-    fs::{self, OpenOptions},
-    io::{BufWriter, Write},
-    os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _},
+    fs,
+    io::{self, BufWriter, Seek as _, Write},
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::ExitCode,
 };
 
 use serde::Serialize;
+use vouch_files::Draft;
 use vouch_privacy::{
     Grade,
     deid::{Algorithm, DeidError, DeidKey, Deidentifier, Policy, anonymity::AnonymityReport, table::Table},
@@ -17,16 +18,19 @@ use vouch_privacy::{
     stream::{Format, Place, Visitor, report::Rewriter, walk},
 };
 use zeroize::Zeroizing;
+use zip::{ZipWriter, write::SimpleFileOptions};
 
 use super::{
     GlobalArgs,
     output::{Refused, emit},
+    parts::{self, Container, Parts},
     scan::Watch,
     source::{ReadArgs, RuleArgs, Rules, Source, read_text},
     text::Text,
 };
 
-/// Take sensitive data out of a file.
+/// Take sensitive data out of a file: text, tables, JSON; of a PDF its text; of a workbook its sheets as CSV, in a ZIP archive if there
+/// are several; of a ZIP archive each file, in a new one.
 ///
 /// The result is UTF-8. It is scanned before it leaves: if anything of level 3 or 4 is left that the plan does not keep, nothing
 /// is written.
@@ -74,21 +78,29 @@ pub fn run(args: &Args, global: &GlobalArgs) -> anyhow::Result<ExitCode> {
     let engine = rules.engine();
     let policy = args.plan.as_deref().map_or_else(|| Ok(Policy::standard()), |path| read_plan(path, engine))?;
     let key = args.key.as_deref().map(read_key).transpose()?;
-    let mut source = Source::open(&args.file, args.read)?;
-    if source.is_empty {
-        return Err(Refused::error("stream.empty", "there is nothing in it", source.name));
-    }
+    let name = args.file.display().to_string();
     let mut entropy = |bytes: &mut [u8]| bytes.fill_with(rand::random);
-    let mut deidentifier = Deidentifier::new(engine, &policy, key.as_ref(), &mut entropy)
-        .map_err(|error| refused(&error, &source.name))?;
-    let mut draft = Draft::beside(&args.out)?;
-    let (changes, anonymity) = if policy.table.is_empty() && policy.subject.is_none() {
-        (rewrite(&mut source, engine, &mut deidentifier, &mut draft)?, Vec::new())
-    } else {
-        whole_table(&mut source, engine, &mut deidentifier, &mut draft)?
+    let mut deidentifier =
+        Deidentifier::new(engine, &policy, key.as_ref(), &mut entropy).map_err(|error| refused(&error, &name))?;
+    let mut draft = Output::beside(&args.out)?;
+    let mut work = Work {
+        engine,
+        deidentifier: &mut deidentifier,
+        is_table: !policy.table.is_empty() || policy.subject.is_some(),
+        changes: BTreeMap::new(),
+        anonymity: Vec::new(),
     };
-    draft.keep(&args.out)?;
-    let done = Done { file: source.name, out: args.out.clone(), changes, anonymity };
+    let folder = args.out.parent().filter(|folder| *folder != Path::new("")).unwrap_or_else(|| Path::new("."));
+    let parts = Parts { args: args.read, folder };
+    match parts::kind(&args.file, args.read)? {
+        Container::None | Container::Pdf => {
+            parts.each(&args.file, &mut |_, source| work.rewrite(source?, &mut draft.0))?;
+        }
+        kind => work.rewrite_parts(parts, &args.file, kind, &mut draft.0)?,
+    }
+    draft.keep(&args.out, args.force)?;
+    let Work { changes, anonymity, .. } = work;
+    let done = Done { file: name, out: args.out.clone(), changes, anonymity };
     emit(global, &done, |language| {
         let mut lines: Vec<String> =
             done.changes.iter().map(|(algorithm, count)| format!("{algorithm:?}  {count}")).collect();
@@ -97,6 +109,75 @@ pub fn run(args: &Args, global: &GlobalArgs) -> anyhow::Result<ExitCode> {
         lines
     })?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// What is done to every part, and what came of it.
+struct Work<'a, 'b> {
+    engine: &'a Engine,
+    deidentifier: &'a mut Deidentifier<'b>,
+    /// Whether the plan works on whole tables.
+    is_table: bool,
+    changes: BTreeMap<Algorithm, u64>,
+    anonymity: Vec<AnonymityReport>,
+}
+
+impl Work<'_, '_> {
+    fn rewrite(&mut self, mut source: Source, out: &mut dyn Write) -> anyhow::Result<()> {
+        if source.is_empty {
+            return Err(Refused::error("stream.empty", "there is nothing in it", source.name));
+        }
+        let (changes, reports) = if self.is_table {
+            whole_table(&mut source, self.engine, self.deidentifier, out)?
+        } else {
+            (rewrite(&mut source, self.engine, self.deidentifier, out)?, Vec::new())
+        };
+        for (algorithm, count) in changes {
+            *self.changes.entry(algorithm).or_insert(0) += count;
+        }
+        self.anonymity.extend(reports);
+        Ok(())
+    }
+
+    /// Each part into an archive; a workbook with one sheet becomes that table.
+    fn rewrite_parts(
+        &mut self,
+        parts: Parts<'_>,
+        path: &Path,
+        kind: Container,
+        out: &mut dyn Write,
+    ) -> anyhow::Result<()> {
+        let name = path.display().to_string();
+        let failed = |error: &dyn std::fmt::Display| Refused::error("stream.io", error.to_string(), name.clone());
+        let fresh = || tempfile::tempfile_in(parts.folder).map_err(|error| failed(&error));
+        let mut packed = ZipWriter::new(fresh()?);
+        let (mut count, mut last) = (0_u32, None);
+        parts.each(path, &mut |part, source| {
+            let inner = part.strip_prefix(&name).unwrap_or(part).trim_start_matches('/');
+            if self.engine.level(inner, None) >= Grade::SENSITIVE {
+                return Err(Refused::error("deid.names", "the name of a file in it", name.clone()));
+            }
+            let mut made = BufWriter::new(fresh()?);
+            self.rewrite(source?, &mut made)?;
+            let mut made = made.into_inner().map_err(|error| failed(&error))?;
+            made.rewind().map_err(|error| failed(&error))?;
+            // What was a PDF is its text now.
+            let end = if inner.to_ascii_lowercase().ends_with(".pdf") { ".txt" } else { "" };
+            let options = SimpleFileOptions::default().large_file(true);
+            packed.start_file(format!("{inner}{end}"), options).map_err(|error| failed(&error))?;
+            io::copy(&mut made, &mut packed).map_err(|error| failed(&error))?;
+            (count, last) = (count + 1, Some(made));
+            Ok(())
+        })?;
+        let mut whole = match (kind, count, last) {
+            (_, 0, _) | (_, _, None) => {
+                return Err(Refused::error("stream.empty", "there is nothing in it", name));
+            }
+            (Container::Workbook, 1, Some(only)) => only,
+            _ => packed.finish().map_err(|error| failed(&error))?,
+        };
+        whole.rewind().and_then(|()| io::copy(&mut whole, out)).map_err(|error| failed(&error))?;
+        Ok(())
+    }
 }
 
 fn refused(error: &DeidError, location: &str) -> anyhow::Error {
@@ -132,7 +213,7 @@ fn read_plan(path: &Path, engine: &Engine) -> anyhow::Result<Policy> {
 
 fn read_key(path: &Path) -> anyhow::Result<DeidKey> {
     let location = path.display().to_string();
-    let failed = |error: std::io::Error| Refused::error("stream.io", error.to_string(), location.clone());
+    let failed = |error: io::Error| Refused::error("stream.io", error.to_string(), location.clone());
     let mode = fs::metadata(path).map_err(failed)?.permissions().mode();
     if mode & 0o077 != 0 {
         return Err(Refused::error("keystore.bad_permissions", format!("mode {:o}", mode & 0o777), location));
@@ -142,35 +223,20 @@ fn read_key(path: &Path) -> anyhow::Result<DeidKey> {
 }
 
 /// A file that is not there yet. It goes with everything in it unless it is kept.
-struct Draft {
-    path: PathBuf,
-    file: BufWriter<fs::File>,
-    is_kept: bool,
-}
+struct Output(BufWriter<Draft>);
 
-impl Draft {
+impl Output {
     fn beside(out: &Path) -> anyhow::Result<Self> {
-        let name = out.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        let path = out.with_file_name(format!(".{name}.{:016x}.part", rand::random::<u64>()));
-        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
-        let file = file.map_err(|error| Refused::error("stream.io", error.to_string(), out.display().to_string()))?;
-        Ok(Self { path, file: BufWriter::new(file), is_kept: false })
+        let draft = Draft::beside(out);
+        let draft = draft.map_err(|error| Refused::error("stream.io", error.to_string(), out.display().to_string()))?;
+        Ok(Self(BufWriter::new(draft)))
     }
 
-    fn keep(mut self, out: &Path) -> anyhow::Result<()> {
-        let kept = self.file.flush().and_then(|()| self.file.get_ref().sync_all());
-        kept.and_then(|()| fs::rename(&self.path, out))
-            .map_err(|error| Refused::error("stream.io", error.to_string(), out.display().to_string()))?;
-        self.is_kept = true;
-        Ok(())
-    }
-}
-
-impl Drop for Draft {
-    fn drop(&mut self) {
-        if !self.is_kept {
-            let _ = fs::remove_file(&self.path);
-        }
+    /// Without `replaces` never in the place of a file, also not of one that came meanwhile.
+    fn keep(self, out: &Path, replaces: bool) -> anyhow::Result<()> {
+        let kept = self.0.into_inner().map_err(io::IntoInnerError::into_error);
+        let kept = kept.and_then(if replaces { Draft::keep } else { Draft::keep_new });
+        kept.map_err(|error| Refused::error("stream.io", error.to_string(), out.display().to_string()))
     }
 }
 
@@ -203,11 +269,12 @@ impl<V: Visitor> Visitor for Names<'_, V> {
 fn walk_checked<'a, V: Visitor>(
     source: &mut Source,
     engine: &'a Engine,
-    output: Option<&mut BufWriter<fs::File>>,
+    output: Option<&mut dyn Write>,
     inner: V,
 ) -> anyhow::Result<Watch<Names<'a, V>>> {
     let mut watch = Watch { inner: Names { engine, inner, found: None }, broken: None };
-    let walked = walk(source.format, &mut source.reader, output.map(|file| file as &mut dyn Write), &mut watch);
+    let output = output.map(|out| -> &mut dyn Write { out });
+    let walked = walk(source.format, &mut source.reader, output, &mut watch);
     source.check_encoding(watch.broken)?;
     walked.map_err(|error| source.error(&error))?;
     match watch.inner.found {
@@ -220,10 +287,10 @@ fn rewrite(
     source: &mut Source,
     engine: &Engine,
     deidentifier: &mut Deidentifier<'_>,
-    draft: &mut Draft,
+    out: &mut dyn Write,
 ) -> anyhow::Result<BTreeMap<Algorithm, u64>> {
     let rewriter = Rewriter::new(engine, deidentifier);
-    let watch = walk_checked(source, engine, Some(&mut draft.file), rewriter)?;
+    let watch = walk_checked(source, engine, Some(out), rewriter)?;
     Ok(watch.inner.inner.done)
 }
 
@@ -258,7 +325,7 @@ fn whole_table(
     source: &mut Source,
     engine: &Engine,
     deidentifier: &mut Deidentifier<'_>,
-    draft: &mut Draft,
+    out: &mut dyn Write,
 ) -> anyhow::Result<(BTreeMap<Algorithm, u64>, Vec<AnonymityReport>)> {
     if source.format != Format::Csv {
         let text = "`table` and `subject` work on whole tables: CSV";
@@ -270,10 +337,10 @@ fn whole_table(
         Ok((table, changes, reports))
     });
     let (table, changes, reports) = made.map_err(|error| refused(&error, &source.name))?;
-    let failed = |error: std::io::Error| Refused::error("stream.io", error.to_string(), source.name.clone());
+    let failed = |error: io::Error| Refused::error("stream.io", error.to_string(), source.name.clone());
     for row in std::iter::once(&table.columns).chain(&table.rows) {
         let cells: Vec<String> = row.iter().map(|cell| quoted(cell)).collect();
-        writeln!(draft.file, "{}", cells.join(",")).map_err(failed)?;
+        writeln!(out, "{}", cells.join(",")).map_err(failed)?;
     }
     let mut counts = BTreeMap::new();
     for change in changes {
@@ -353,6 +420,52 @@ mod tests {
         assert!(!made.contains("13812345678"));
         let keep = format!("{head}[rules.C_MOBILE_CN]\nalgorithm = \"keep\"\n");
         assert_eq!(deid("t.csv", TABLE.as_bytes(), Some(&keep), None).unwrap(), TABLE);
+    }
+
+    #[test]
+    fn workbooks_and_archives_come_out_as_what_they_hold() {
+        use std::io::Read as _;
+        let folder = tempfile::tempdir().unwrap();
+        let run = |name: &str, bytes: &[u8]| {
+            let (file, out) = (folder.path().join(name), folder.path().join(format!("{name}.out")));
+            fs::write(&file, bytes).unwrap();
+            let line = ["deid", file.to_str().unwrap(), "--out", out.to_str().unwrap()];
+            run(&Cli::parse_from(line).args, &GlobalArgs::default())
+                .map(|_| fs::read(out).unwrap())
+                .map_err(|error| error.downcast_ref::<Refused>().unwrap().0.code.clone())
+        };
+        let rows: &[&[&str]] = &[&["姓名", "手机号"], &["张三", "13812345678"]];
+        let one = parts::tests::workbook(&[("表", rows)]);
+        let made = String::from_utf8(run("one.xlsx", &one).unwrap()).unwrap();
+        assert!(made.starts_with("\"A\",\"姓名\",\"手机号\"\n") && !made.contains("13812345678"), "{made}");
+        let two = parts::tests::workbook(&[("表", rows), ("另", rows)]);
+        let mut packed = ZipWriter::new(io::Cursor::new(Vec::new()));
+        for (name, bytes) in [("a.csv", TABLE.as_bytes()), ("in/two.xlsx", &two)] {
+            packed.start_file(name, SimpleFileOptions::default()).unwrap();
+            packed.write_all(bytes).unwrap();
+        }
+        let packed = packed.finish().unwrap().into_inner();
+        for (name, bytes, expected) in [
+            ("two.xlsx", &two, &["表.csv", "另.csv"][..]),
+            ("all.zip", &packed, &["a.csv", "in/two.xlsx/表.csv", "in/two.xlsx/另.csv"]),
+        ] {
+            let made = run(name, bytes).unwrap();
+            let mut made = zip::ZipArchive::new(io::Cursor::new(made)).unwrap();
+            assert_eq!(made.len(), expected.len());
+            for name in expected {
+                let mut text = String::new();
+                made.by_name(name).unwrap().read_to_string(&mut text).unwrap();
+                assert!(text.contains("手机号") && !text.contains("13812345678"), "{name}: {text}");
+            }
+        }
+        // One part that cannot be judged, and nothing is written.
+        let mut with_picture = ZipWriter::new(io::Cursor::new(Vec::new()));
+        for (name, bytes) in [("a.csv", TABLE.as_bytes()), ("b.png", b"\x89PNG\0")] {
+            with_picture.start_file(name, SimpleFileOptions::default()).unwrap();
+            with_picture.write_all(bytes).unwrap();
+        }
+        assert_eq!(run("p.zip", &with_picture.finish().unwrap().into_inner()).unwrap_err(), "stream.binary");
+        assert!(!folder.path().join("p.zip.out").exists());
     }
 
     #[test]

@@ -2,7 +2,14 @@
 
 mod acts;
 mod dispute;
+mod erasure;
+mod evidence;
+mod files;
+mod provenance;
+pub mod uplink;
 mod view;
+
+pub(super) use provenance::person_lines;
 
 use std::{
     fs,
@@ -14,7 +21,7 @@ use anyhow::Context as _;
 use clap::Subcommand;
 use serde::Deserialize;
 use serde_json::{Map, Value};
-use vouch_sdk::{Client, DocumentDraft, Error, Identity};
+use vouch_sdk::{Client, DocumentDraft, Error, FileRequest, Identity, SubmitOptions};
 use vouch_types::{
     SecretKey, SubjectId,
     api::Problem,
@@ -38,6 +45,9 @@ const DRAFT_BYTES_MAX: u64 = 8 << 20;
 /// {"schema": "service-invoice", "values": {"amount": "12.50", …}, "parties": {"buyer": "acme", "worker": "subject:5f…"},
 ///  "references": [{"name": "transaction", "id": "0a…", "version": 1}], "public": ["kind"]}
 ///
+/// A field that takes files has {"file": "contract.pdf"} as its value, or a list of such; "name" and "media" say it otherwise than
+/// the path does, which is relative to the document. A submission with files that broke off goes on with the same command.
+///
 /// `vouch schema show NAME` lists fields and roles of parties. Values are sealed on this machine and go to your own member's node;
 /// the chain gets a root that says nothing without them. Who may read which field the contract decides.
 #[derive(Debug, clap::Args)]
@@ -59,6 +69,8 @@ enum Command {
         #[command(flatten)]
         caller: CallerArgs,
     },
+    /// Send files and databases as documents, in bulk
+    Uplink(uplink::Args),
     /// Read private fields at the own node; each is checked against the chain
     Read {
         /// The document
@@ -72,6 +84,29 @@ enum Command {
         /// Why: a code that the schema lists; it stands in the read audit
         #[arg(long, value_name = "CODE")]
         purpose: String,
+        #[command(flatten)]
+        caller: CallerArgs,
+    },
+    /// Read a file of a document at the own node into a file here; every byte is checked against the chain
+    ///
+    /// What came before a break lies beside it as FILE.….part, and the same command goes on from there.
+    File {
+        /// The document
+        id: DocumentId,
+        /// The field that names the file
+        field: String,
+        /// Which of the field's files, from 0
+        #[arg(long, default_value_t = 0)]
+        index: u16,
+        /// Its version; the newest if left out
+        #[arg(long)]
+        version: Option<u32>,
+        /// Why: a code that the schema lists; it stands in the read audit
+        #[arg(long, value_name = "CODE")]
+        purpose: String,
+        /// Where to put it; must not exist yet
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
         #[command(flatten)]
         caller: CallerArgs,
     },
@@ -89,6 +124,8 @@ enum Command {
         #[arg(long, default_value_t = 50)]
         limit: u32,
     },
+    /// What a document stands on and what stands on it, each step proven by the chain and by nobody's word
+    Provenance(provenance::ProvenanceArgs),
     /// Who is entitled to a document's private fields now, and who says that it holds them
     Holders {
         /// The document
@@ -137,6 +174,16 @@ enum Command {
         #[command(flatten)]
         caller: CallerArgs,
     },
+    /// How far a document's erasure is at each member: attested in which block, still waited for, past the deadline, or held
+    /// back; exit code 6 when a member is past the deadline
+    ErasureStatus {
+        /// The document
+        id: DocumentId,
+    },
+    /// Write a package that proves fields of a document to anyone, without this network; vouch verify judges it
+    Evidence(evidence::EvidenceArgs),
+    /// Write fields of a document as an SD-JWT (RFC 9901), signed by your account
+    SdJwt(evidence::SdJwtArgs),
     #[command(flatten)]
     Act(acts::Command),
     /// Disputes: open, answer, give evidence, rule
@@ -221,7 +268,8 @@ fn read_draft(path: &Path) -> anyhow::Result<DocumentDraft> {
         }
     }
     let DraftFile { schema, schema_version, values, references, public, recipients, .. } = draft;
-    Ok(DocumentDraft { schema, schema_version, values, parties, references, public, recipients })
+    let files = Vec::new();
+    Ok(DocumentDraft { schema, schema_version, values, parties, references, public, recipients, files })
 }
 
 /// Runs the command.
@@ -231,17 +279,28 @@ fn read_draft(path: &Path) -> anyhow::Result<DocumentDraft> {
 pub async fn run(args: Args, global: &GlobalArgs) -> anyhow::Result<ExitCode> {
     match args.command {
         Command::Submit { file, revise, caller } => submit(&file, revise, &caller, global).await,
+        Command::Uplink(args) => Box::pin(uplink::run(args, global)).await,
         Command::Read { id, version, fields, purpose, caller } => {
             read(id, version, &fields, &purpose, &caller, global).await
         }
+        Command::File { id, field, index, version, purpose, out, caller } => {
+            let (client, _) = caller.client(global)?;
+            let version = version_of(&client, id, version).await?;
+            let request = FileRequest { document: id, version, field, index, purpose };
+            files::save(&client, &request, &out, global).await
+        }
         Command::Show { id } => view::show(id, global).await,
         Command::List { after, limit } => view::list(after, limit, global).await,
+        Command::Provenance(args) => Box::pin(provenance::run(&args, global)).await,
         Command::Holders { id, version } => view::holders(id, version, global).await,
         Command::Holding { id, version, caller } => view::holding(id, version, &caller, global).await,
         Command::Vault { caller } => view::vault(&caller, global).await,
         Command::Check { caller } => view::check(&caller, global).await,
         Command::Audit { id, after, limit, caller } => view::audit(id, after, limit, &caller, global).await,
         Command::Erasure { id, caller } => view::erasure(id, &caller, global).await,
+        Command::ErasureStatus { id } => erasure::status(id, global).await,
+        Command::Evidence(args) => evidence::evidence(&args, global).await,
+        Command::SdJwt(args) => evidence::sd_jwt(&args, global).await,
         Command::Act(command) => acts::run(command, global).await,
         Command::Dispute(command) => dispute::run(command, global).await,
     }
@@ -253,12 +312,34 @@ async fn submit(
     caller: &CallerArgs,
     global: &GlobalArgs,
 ) -> anyhow::Result<ExitCode> {
-    let draft = read_draft(file)?;
+    let mut draft = read_draft(file)?;
     let (client, key) = caller.client(global)?;
+    let mut note = None;
+    let mut options = SubmitOptions::default();
+    if files::take(&client, &mut draft, file).await? {
+        let latest = match revise {
+            None => None,
+            Some(id) => Some((id, version_of(&client, id, None).await?)),
+        };
+        let issuer = client.account().await?.node_member;
+        let found = files::Note::open(file, &issuer, latest)?;
+        if let Some(version) = found.is_done(&client, key.public().account()).await? {
+            return files::show_done(found, &version, global);
+        }
+        options.resumption = Some(found.resumption());
+        options.progress = Some(files::progress(global));
+        note = Some(found);
+    }
     let submitted = match revise {
-        None => client.submit_document(&draft, &key).await?,
-        Some(id) => client.revise_document(id, &draft, &key).await?,
+        None => client.submit_document_with(&draft, &key, &options).await,
+        Some(id) => client.revise_document_with(id, &draft, &key, &options).await,
     };
+    // Another record was staged under the id that was noted: the next try takes another one.
+    let is_over = submitted.as_ref().map_or_else(|error| error.code() == "stage.taken", |_| true);
+    if let Some(note) = note.filter(|_| is_over) {
+        note.remove()?;
+    }
+    let submitted = submitted?;
     emit(global, &submitted, |language| {
         table(
             language,
@@ -288,7 +369,7 @@ async fn read(
     let named = (!fields.is_empty()).then_some(fields);
     let read = client.read_document(id, version, named, purpose).await?;
     emit(global, &read, |_| {
-        read.fields.iter().map(|(name, value)| format!("{name}: {}", super::output::inline(value))).collect()
+        read.fields.iter().map(|(name, value)| format!("{name}: {}", files::shown(value))).collect()
     })?;
     Ok(ExitCode::SUCCESS)
 }

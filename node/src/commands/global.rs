@@ -8,8 +8,9 @@ use std::{
 
 use anyhow::Context as _;
 use serde::Deserialize;
-use vouch_sdk::{AdminToken, Client, ClientConfig};
+use vouch_sdk::{AdminToken, Client, ClientCertificate, ClientConfig};
 use vouch_types::{ChainId, api::Language};
+use zeroize::Zeroizing;
 
 /// Options of all commands.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -23,6 +24,12 @@ pub struct GlobalArgs {
     /// File of certificate authorities to trust (PEM)
     #[arg(long, global = true, value_name = "FILE", env = "VOUCH_CA")]
     pub ca: Option<PathBuf>,
+    /// Certificate to show to nodes that ask for one (PEM); client/certificate.pem of the home if it is there
+    #[arg(long, global = true, value_name = "FILE", env = "VOUCH_CLIENT_CERT", requires = "client_key")]
+    pub client_cert: Option<PathBuf>,
+    /// Its key (PEM, PKCS#8); client/key.pem of the home if it is there
+    #[arg(long, global = true, value_name = "FILE", env = "VOUCH_CLIENT_KEY", requires = "client_cert")]
+    pub client_key: Option<PathBuf>,
     /// The chain that is meant; a node of another one is refused
     #[arg(long, global = true, value_name = "ID", env = "VOUCH_CHAIN")]
     pub chain: Option<ChainId>,
@@ -102,7 +109,21 @@ impl GlobalArgs {
         config.chain = self.chain.or(home.chain);
         config.ca_pem = self.authority()?;
         config.admin_token = self.home_file("admin.token")?.map(AdminToken::new);
+        config.certificate = self.certificate()?;
         Ok(config)
+    }
+
+    /// A client for what is proven from the chain's id, which has to be named.
+    ///
+    /// # Errors
+    /// As [`GlobalArgs::client_config`], and when nothing names the chain.
+    pub fn pinned_client(&self) -> anyhow::Result<Client> {
+        let config = self.client_config()?;
+        if config.chain.is_none() {
+            let text = "name the chain with --chain, or the node's home with --home: proofs are checked from its id";
+            return Err(vouch_sdk::Error::Configuration(text.into()).into());
+        }
+        Ok(config.build()?)
     }
 
     /// The chain that is meant, for commands that need no node.
@@ -122,6 +143,19 @@ impl GlobalArgs {
             }
             None => Ok(self.home_file("ca.pem")?.map(String::into_bytes)),
         }
+    }
+
+    fn certificate(&self) -> anyhow::Result<Option<ClientCertificate>> {
+        let of_home = |name: &str| self.home.as_ref().map(|home| home.join("client").join(name));
+        let (certificate, key) = match (&self.client_cert, &self.client_key) {
+            (Some(certificate), Some(key)) => (certificate.clone(), key.clone()),
+            _ => match (of_home("certificate.pem"), of_home("key.pem")) {
+                (Some(certificate), Some(key)) if certificate.exists() => (certificate, key),
+                _ => return Ok(None),
+            },
+        };
+        let read = |path: &Path| fs::read(path).map(Zeroizing::new).map_err(|error| configuration(path, &error));
+        Ok(Some(ClientCertificate::new(&read(&certificate)?, &read(&key)?)))
     }
 
     fn home_file(&self, name: &str) -> anyhow::Result<Option<String>> {

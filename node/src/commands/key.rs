@@ -11,7 +11,7 @@ use vouch_types::{PublicKey, api::Language};
 use super::{
     GlobalArgs,
     doc::CallerArgs,
-    output::{emit, table},
+    output::{Refused, emit, table},
     password::{new_password, open_with_password},
     text::Text,
 };
@@ -88,17 +88,23 @@ pub async fn run(args: Args, global: &GlobalArgs) -> anyhow::Result<ExitCode> {
 
 async fn check(caller: &CallerArgs, global: &GlobalArgs) -> anyhow::Result<ExitCode> {
     let (client, _) = caller.client(global)?;
-    let account = client.account().await?.account;
-    emit(global, &account, |language| {
-        table(
-            language,
-            &[
+    let caller = client.account().await?;
+    if let Some(account) = caller.account.as_ref().filter(|account| account.member != caller.node_member) {
+        let (own, other) = (&account.member, &caller.node_member);
+        let detail = format!("the account is of {own}, this node of {other}: ask a node of your member");
+        return Err(Refused::error("caller.forbidden", detail, "--key"));
+    }
+    emit(global, &caller, |language| {
+        let account = caller.account.iter().flat_map(|account| {
+            [
                 (Text::Account, account.account.to_string()),
                 (Text::Member, account.member.clone()),
                 (Text::Title, account.name.clone()),
                 (Text::Roles, account.roles.join(", ")),
-            ],
-        )
+            ]
+        });
+        let subject = caller.subject.iter().map(|subject| (Text::Person, format!("subject:{subject}")));
+        table(language, &account.chain(subject).collect::<Vec<_>>())
     })?;
     Ok(ExitCode::SUCCESS)
 }

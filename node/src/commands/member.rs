@@ -61,7 +61,7 @@ enum Command {
         encryption_key: Option<Hash32>,
         /// The root certificate of its own authority (DER or PEM)
         #[arg(long, value_name = "FILE")]
-        ca: Option<PathBuf>,
+        root: Option<PathBuf>,
         #[command(flatten)]
         decide: DecideArgs,
     },
@@ -117,7 +117,7 @@ enum Command {
         name: String,
         /// The certificate (DER or PEM)
         #[arg(long, value_name = "FILE")]
-        ca: PathBuf,
+        root: PathBuf,
         #[command(flatten)]
         own: OwnArgs,
     },
@@ -131,8 +131,8 @@ pub async fn run(args: Args, global: &GlobalArgs) -> anyhow::Result<ExitCode> {
     match args.command {
         Command::List => list(global).await,
         Command::Show { name } => show(&name, global).await,
-        Command::Register { name, display, role, policy, encryption_key, ca, decide } => {
-            let ca = ca.map(|path| certificate(&path)).transpose()?;
+        Command::Register { name, display, role, policy, encryption_key, root, decide } => {
+            let ca = root.map(|path| certificate(&path)).transpose()?;
             let arguments = json!({ "name": name, "title": display, "role": role,
                 "admin_threshold": policy.admin_threshold, "admin_keys": policy.admin_keys,
                 "encryption_key": encryption_key, "ca_certificate": ca });
@@ -166,8 +166,8 @@ pub async fn run(args: Args, global: &GlobalArgs) -> anyhow::Result<ExitCode> {
             own_affair(&name, format!("Encryption key of {name}"), "rotate_encryption_key", arguments, &own, global)
                 .await
         }
-        Command::SetCa { name, ca, own } => {
-            let arguments = json!({ "member": name, "certificate": certificate(&ca)? });
+        Command::SetCa { name, root, own } => {
+            let arguments = json!({ "member": name, "certificate": certificate(&root)? });
             own_affair(&name, format!("Root certificate of {name}"), "set_ca_certificate", arguments, &own, global)
                 .await
         }

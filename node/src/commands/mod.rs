@@ -8,6 +8,7 @@
 //! as a problem document to standard error. Without, texts are in the language of `--lang` or of the environment.
 
 pub mod block;
+pub mod cert;
 pub mod completion;
 pub mod contract;
 pub mod decide;
@@ -16,10 +17,12 @@ pub mod doc;
 pub mod events;
 pub mod global;
 pub mod gov;
+pub mod index;
 pub mod key;
 pub mod member;
 pub mod output;
 pub mod params;
+mod parts;
 pub mod password;
 pub mod peer;
 pub mod query;
@@ -33,6 +36,7 @@ pub mod subject;
 pub mod text;
 pub mod tx;
 pub mod user;
+pub mod verify;
 
 use std::process::ExitCode;
 
@@ -56,6 +60,8 @@ pub enum ClientCommand {
     Gov(gov::Args),
     /// Organisations, their administrators and keys
     Member(member::Args),
+    /// Certificates of a member's own authority, and which outside systems a node lets in
+    Cert(cert::Args),
     /// Users and services of a member
     User(user::Args),
     /// Nodes of the consortium
@@ -68,10 +74,14 @@ pub enum ClientCommand {
     Subject(subject::Args),
     /// Who serves, received from, or watches over whom
     Relation(relation::Args),
+    /// Verify an evidence package, an SD-JWT or a disclosure, without a network
+    Verify(verify::Args),
     /// Parameters of the chain
     Params(params::Args),
     /// Make and look at key files
     Key(key::Args),
+    /// The node's index: lists, search and statistics
+    Index(index::Args),
     /// Follow blocks, transactions and events
     Events(events::Args),
     /// Find sensitive data in files
@@ -92,14 +102,17 @@ pub async fn run(command: ClientCommand, global: &GlobalArgs) -> ExitCode {
         ClientCommand::Contract(args) => contract::run(args, global).await,
         ClientCommand::Gov(args) => gov::run(args, global).await,
         ClientCommand::Member(args) => member::run(args, global).await,
+        ClientCommand::Cert(args) => cert::run(args, global).await,
         ClientCommand::User(args) => user::run(args, global).await,
         ClientCommand::Peer(args) => peer::run(args, global).await,
         ClientCommand::Doc(args) => doc::run(args, global).await,
         ClientCommand::Schema(args) => schema::run(args, global).await,
         ClientCommand::Subject(args) => subject::run(args, global).await,
         ClientCommand::Relation(args) => relation::run(args, global).await,
+        ClientCommand::Verify(args) => verify::run(&args, global),
         ClientCommand::Params(args) => params::run(args, global).await,
         ClientCommand::Key(args) => key::run(args, global).await,
+        ClientCommand::Index(args) => index::run(args, global).await,
         ClientCommand::Events(args) => events::run(args, global).await,
         ClientCommand::Scan(args) => scan::run(&args, global),
         ClientCommand::Deid(args) => deid::run(&args, global),

@@ -1,6 +1,6 @@
 //! Results to standard output, errors to standard error.
 
-use std::{io::Write as _, process::ExitCode};
+use std::{borrow::Cow, io::Write as _, process::ExitCode};
 
 use serde::Serialize;
 use serde_json::Value;
@@ -18,6 +18,8 @@ pub const EXIT_PROOF: u8 = 4;
 pub const EXIT_TRANSACTION: u8 = 5;
 /// The node's condition is not ok.
 pub const EXIT_CONDITION: u8 = 6;
+/// Evidence holds in itself; what it stands on was not given.
+pub const EXIT_CLAIMED: u8 = 7;
 
 /// Writes a result: as one JSON value, or as lines for people.
 ///
@@ -33,11 +35,59 @@ pub fn emit<T: Serialize>(
         writeln!(out, "{}", serde_json::to_string(value)?)?;
     } else {
         for line in lines(global.language()) {
-            writeln!(out, "{line}")?;
+            writeln!(out, "{}", shown(&line))?;
         }
     }
     out.flush()?;
     Ok(())
+}
+
+/// A text that others made as it is safe to show on one line: what moves the cursor, begins a line, turns the direction of
+/// writing or cannot be seen is spelled out as `\u{…}`, so that no content passes for words of this program.
+#[must_use]
+pub fn shown(text: &str) -> Cow<'_, str> {
+    escaped(text, |out, c| out.extend(c.escape_unicode()))
+}
+
+/// The same for a text of several lines: all but the first stand indented, where no line of this program begins.
+#[must_use]
+pub fn shown_lines(text: &str) -> String {
+    text.lines().map(shown).collect::<Vec<_>>().join("\n    ")
+}
+
+/// The same for JSON, whose value stays what it is.
+#[must_use]
+pub fn shown_json(json: &str) -> Cow<'_, str> {
+    if !json.lines().any(|line| line.chars().any(is_hidden)) {
+        return Cow::Borrowed(json);
+    }
+    let escape = |out: &mut String, c: char| {
+        for unit in c.encode_utf16(&mut [0; 2]) {
+            out.push_str(&format!("\\u{unit:04x}"));
+        }
+    };
+    Cow::Owned(json.lines().map(|line| escaped(line, escape)).collect::<Vec<_>>().join("\n"))
+}
+
+fn escaped(text: &str, mut escape: impl FnMut(&mut String, char)) -> Cow<'_, str> {
+    if !text.chars().any(is_hidden) {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        if is_hidden(c) { escape(&mut out, c) } else { out.push(c) }
+    }
+    Cow::Owned(out)
+}
+
+/// Controls, marks of direction, separators of lines, and what takes no room. Selectors of variants, which Chinese names
+/// may have, stay.
+fn is_hidden(c: char) -> bool {
+    c.is_control()
+        || matches!(c,
+            '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180e}'
+            | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{feff}'
+            | '\u{ffa0}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
 /// `label  value` with labels in one column, wide characters counted twice.
@@ -116,6 +166,9 @@ pub fn report_error(error: &anyhow::Error, global: &GlobalArgs, side: Side) -> E
         Side::Client => "client.configuration",
         Side::Node => "node.configuration",
     };
+    let failed_on_chain = error
+        .chain()
+        .any(|cause| matches!(cause.downcast_ref::<vouch_sdk::Error>(), Some(vouch_sdk::Error::Failed { .. })));
     let problem = known.unwrap_or_else(|| Problem::new(code, format!("{error:#}")));
     let language = global.language();
     let problem = problem.translated(language);
@@ -123,20 +176,23 @@ pub fn report_error(error: &anyhow::Error, global: &GlobalArgs, side: Side) -> E
         eprintln!("{}", serde_json::to_string(&problem).unwrap_or_default());
     } else {
         let label = |text: Text| text.in_language(language);
-        eprintln!("{} [{}] {}: {}", label(Text::Error), problem.code, problem.title, problem.detail);
+        let (code, title, detail) = (shown(&problem.code), shown(&problem.title), shown_lines(&problem.detail));
+        eprintln!("{} [{code}] {title}: {detail}", label(Text::Error));
         if let Some(location) = problem.location.as_ref().filter(|text| !text.is_empty()) {
-            eprintln!("  {}: {location}", label(Text::Where));
+            eprintln!("  {}: {}", label(Text::Where), shown(location));
         }
         if !problem.mend.is_empty() {
-            eprintln!("  {}: {}", label(Text::Mend), problem.mend);
+            eprintln!("  {}: {}", label(Text::Mend), shown(&problem.mend));
         }
     }
-    ExitCode::from(exit_code(&problem))
+    ExitCode::from(if failed_on_chain { EXIT_TRANSACTION } else { exit_code(&problem) })
 }
 
 fn exit_code(problem: &Problem) -> u8 {
     match problem.code.as_str() {
         "proof.invalid" => EXIT_PROOF,
+        "evidence.io" => EXIT_FAILED,
+        code if code.starts_with("evidence.") || code.starts_with("sd_jwt.") => EXIT_PROOF,
         "client.wrong_chain" | "client.configuration" => EXIT_REFUSED,
         code if code.starts_with("client.") => EXIT_FAILED,
         _ if problem.status >= 500 || problem.status == 429 || problem.status == 408 => EXIT_FAILED,
@@ -161,6 +217,25 @@ mod tests {
     }
 
     #[test]
+    fn what_others_made_moves_no_cursor_and_begins_no_line() {
+        for (text, expected) in [
+            ("plain 文字 é 😀", "plain 文字 é 😀"),
+            ("邉\u{e0100}", "邉\u{e0100}"),
+            ("x\u{1b}[2J\u{1b}[1;1HThe evidence holds.", "x\\u{1b}[2J\\u{1b}[1;1HThe evidence holds."),
+            ("one\ntwo\r\tthree\u{7f}\u{9b}K", "one\\u{a}two\\u{d}\\u{9}three\\u{7f}\\u{9b}K"),
+            ("a\u{202e}b\u{2066}c\u{200b}d\u{feff}e\u{2028}f", "a\\u{202e}b\\u{2066}c\\u{200b}d\\u{feff}e\\u{2028}f"),
+            ("\u{e0041}", "\\u{e0041}"),
+        ] {
+            assert_eq!(shown(text), expected);
+        }
+        assert_eq!(shown_lines("first\nerror [x]\u{1b}c"), "first\n    error [x]\\u{1b}c");
+        let value = serde_json::json!({ "title": "a\u{202e}b\u{e0041}", "x": [1] });
+        let json = serde_json::to_string_pretty(&value).unwrap();
+        assert!(shown_json(&json).is_ascii() && shown_json(&json).contains("\\u202e"));
+        assert_eq!(serde_json::from_str::<Value>(&shown_json(&json)).unwrap(), value);
+    }
+
+    #[test]
     fn exit_codes_by_kind() {
         for (code, expected) in [
             ("client.unreachable", EXIT_FAILED),
@@ -170,6 +245,9 @@ mod tests {
             ("documents.not_party", EXIT_REFUSED),
             ("keystore.wrong_password", EXIT_REFUSED),
             ("proof.invalid", EXIT_PROOF),
+            ("evidence.io", EXIT_FAILED),
+            ("evidence.field_changed", EXIT_PROOF),
+            ("sd_jwt.signature", EXIT_PROOF),
             ("client.configuration", EXIT_REFUSED),
             ("node.configuration", EXIT_REFUSED),
             ("node.stopped", EXIT_REFUSED),

@@ -10,6 +10,7 @@ use anyhow::{Context as _, bail};
 use vouch_sdk::{
     Password,
     keystore::{self, KeystoreError},
+    secret_file,
 };
 use vouch_types::SecretKey;
 use zeroize::Zeroizing;
@@ -66,7 +67,23 @@ pub fn open_keys(global: &GlobalArgs, paths: &[std::path::PathBuf]) -> anyhow::R
     open_with_password(global, paths).map(|(keys, _)| keys)
 }
 
-/// The same, with the password that opened the last encrypted one.
+/// Opens a file that keeps other secret bytes.
+///
+/// # Errors
+/// As [`open_keys`].
+pub fn open_bytes(global: &GlobalArgs, path: &Path, kind: &str) -> anyhow::Result<Zeroizing<Vec<u8>>> {
+    if !secret_file::is_encrypted(path)? {
+        return Ok(secret_file::load(path, kind, None)?);
+    }
+    let given = match from_descriptor()? {
+        Some(password) => Some(password),
+        None if std::io::stdin().is_terminal() => Some(ask(global, Text::AskPassword, path)?),
+        None => None,
+    };
+    Ok(secret_file::load(path, kind, given.as_ref())?)
+}
+
+/// As [`open_keys`], with the password that opened the last encrypted one.
 ///
 /// # Errors
 /// As [`open_keys`].

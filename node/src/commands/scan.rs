@@ -19,11 +19,12 @@ use vouch_types::api::Language;
 use super::{
     GlobalArgs,
     output::{EXIT_FAILED, EXIT_REFUSED, Side, emit, report_error},
+    parts::Parts,
     source::{ReadArgs, RuleArgs, Rules, Source, files},
     text::Text,
 };
 
-/// Find sensitive data in files.
+/// Find sensitive data in files: text, tables, JSON, workbooks sheet by sheet, the text of PDF, ZIP archives file by file.
 ///
 /// Exit codes: 0 nothing of the level or above, 3 something, 1 a file could not be judged. No value is ever printed.
 #[derive(Debug, clap::Args)]
@@ -58,6 +59,9 @@ struct Scanned {
     format: Format,
     encoding: Encoding,
     profile: ProfileName,
+    /// Lines on which pages begin.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pages: Vec<u64>,
     #[serde(flatten)]
     report: Report,
 }
@@ -72,6 +76,8 @@ pub fn run(args: &Args, global: &GlobalArgs) -> anyhow::Result<ExitCode> {
         Err(error) => return Ok(unjudged(&error, global)),
     };
     let (mut is_found, mut failure) = (false, None);
+    let folder = std::env::temp_dir();
+    let parts = Parts { args: args.read, folder: &folder };
     for path in &args.paths {
         let found = match files(path) {
             Ok(found) => found,
@@ -81,13 +87,25 @@ pub fn run(args: &Args, global: &GlobalArgs) -> anyhow::Result<ExitCode> {
             }
         };
         for file in found {
-            let scanned = Source::open(&file, args.read).and_then(|source| scan(source, args, rules.engine()));
-            match scanned {
+            let mut closed = false;
+            let judged = parts.each(&file, &mut |_, source| match source
+                .and_then(|source| scan(source, args, rules.engine()))
+            {
                 Ok(scanned) => {
                     is_found |= !scanned.report.counts.is_empty();
-                    emit(global, &scanned, |language| lines(&scanned, rules.engine(), language))?;
+                    let said = emit(global, &scanned, |language| lines(&scanned, rules.engine(), language));
+                    closed |= said.is_err();
+                    said
                 }
+                Err(error) => {
+                    failure = Some(unjudged(&error, global));
+                    Ok(())
+                }
+            });
+            match judged {
+                Err(error) if closed => return Err(error),
                 Err(error) => failure = Some(unjudged(&error, global)),
+                Ok(()) => {}
             }
         }
     }
@@ -112,6 +130,7 @@ fn scan(mut source: Source, args: &Args, engine: &Engine) -> anyhow::Result<Scan
         format: source.format,
         encoding: source.encoding,
         profile: args.profile,
+        pages: source.pages,
         report: watch.inner.finish(),
     })
 }
@@ -157,8 +176,12 @@ fn lines(scanned: &Scanned, engine: &Engine, language: Language) -> Vec<String> 
     let finding = |found: &Located| {
         let name = engine.rule(found.rule.as_str()).map(|rule| in_language(&rule.name)).unwrap_or_default();
         let field = found.field.as_ref().map(|field| format!(" {}={field:?}", Text::Field.in_language(language)));
+        let page = match scanned.pages.partition_point(|line| *line <= found.line) {
+            0 => String::new(),
+            page => format!(" {}={page}", Text::Page.in_language(language)),
+        };
         format!(
-            "{}:{}:{} {} {} ({}) {name}{} {}={} {}={}-{}",
+            "{}:{}:{} {} {} ({}) {name}{}{page} {}={} {}={}-{}",
             scanned.file,
             found.line,
             found.column,

@@ -18,7 +18,7 @@ use super::output::Refused;
 /// So much of a file is looked at to guess what it is.
 const BEGINNING_BYTES: u64 = 64 << 10;
 
-/// What files are read as.
+/// What files are read as. Workbooks, PDF and archives are taken apart where no format is named.
 #[derive(Debug, Clone, Copy, clap::Args)]
 pub struct ReadArgs {
     /// What the file is; guessed from its name and beginning where left out
@@ -27,6 +27,14 @@ pub struct ReadArgs {
     /// What the text is written in; guessed where left out. GBK is gb18030
     #[arg(long, value_enum)]
     encoding: Option<EncodingArg>,
+}
+
+impl ReadArgs {
+    /// Whether it was said what the file is.
+    #[must_use]
+    pub const fn names_format(self) -> bool {
+        self.format.is_some()
+    }
 }
 
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
@@ -68,6 +76,8 @@ pub struct Source {
     pub is_empty: bool,
     /// Its text.
     pub reader: Decoded<Box<dyn Read>>,
+    /// Lines on which pages begin, of what has pages.
+    pub pages: Vec<u64>,
 }
 
 impl std::fmt::Debug for Source {
@@ -84,8 +94,18 @@ impl Source {
     pub fn open(path: &Path, args: ReadArgs) -> anyhow::Result<Self> {
         let name = path.display().to_string();
         let failed = |error: io::Error| Refused::error("stream.io", error.to_string(), name.clone());
-        let mut input: Box<dyn Read> =
+        let input: Box<dyn Read> =
             if path == Path::new("-") { Box::new(io::stdin()) } else { Box::new(File::open(path).map_err(failed)?) };
+        Self::of(input, &name, args)
+    }
+
+    /// What can be read, by this name.
+    ///
+    /// # Errors
+    /// As [`Source::open`].
+    pub fn of(mut input: Box<dyn Read>, name: &str, args: ReadArgs) -> anyhow::Result<Self> {
+        let name = name.to_owned();
+        let failed = |error: io::Error| Refused::error("stream.io", error.to_string(), name.clone());
         let mut beginning = Vec::new();
         input.by_ref().take(BEGINNING_BYTES).read_to_end(&mut beginning).map_err(failed)?;
         let encoding = args.encoding.map_or_else(|| Encoding::guess(&beginning), encoding_of);
@@ -97,7 +117,14 @@ impl Source {
         let format = args.format.map_or_else(|| guess_format(&name, marked), format_of);
         let is_empty = beginning.is_empty();
         let reader = Decoded::new(Box::new(Cursor::new(beginning).chain(input)) as Box<dyn Read>, encoding);
-        Ok(Self { name, format, encoding, is_empty, reader })
+        Ok(Self { name, format, encoding, is_empty, reader, pages: Vec::new() })
+    }
+
+    /// Text in UTF-8 that was made of a file of another kind.
+    #[must_use]
+    pub fn converted(text: File, name: &str, format: Format, pages: Vec<u64>) -> Self {
+        let reader = Decoded::new(Box::new(text) as Box<dyn Read>, Encoding::Utf8);
+        Self { name: name.to_owned(), format, encoding: Encoding::Utf8, is_empty: false, reader, pages }
     }
 
     /// What went wrong with this file.

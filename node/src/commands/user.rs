@@ -144,7 +144,11 @@ async fn all(member: Option<&str>, global: &GlobalArgs) -> anyhow::Result<Vec<Ac
     }
 }
 
-async fn find(account: AccountId, global: &GlobalArgs) -> anyhow::Result<AccountView> {
+/// An account of the registry.
+///
+/// # Errors
+/// `system.unknown_account`.
+pub async fn find(account: AccountId, global: &GlobalArgs) -> anyhow::Result<AccountView> {
     let found = all(None, global).await?.into_iter().find(|record| record.account == account);
     let unknown = || {
         let problem = Problem::new("system.unknown_account", format!("there is no account {account}"));

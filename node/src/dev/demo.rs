@@ -1,5 +1,6 @@
 //! `vouch dev demo`: four members on this machine, a few documents registered by two of them, a proof checked offline,
-//! the regulator's view, and a private document that reaches those entitled and nobody else. Keeps running until stopped; started again, it continues.
+//! the regulator's view, a private document that reaches those entitled and nobody else, and a month of business out of files. Keeps
+//! running until stopped; started again, it continues.
 
 use std::{
     io::Write as _,
@@ -10,6 +11,7 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
 use vouch_genesis::ChainParams;
 use vouch_sdk::{Client, keystore};
 use vouch_types::{
@@ -20,10 +22,12 @@ use vouch_types::{
 };
 
 use super::{
+    month,
     net::{self, Network},
     plan::{Plan, Wish},
-    private,
+    private, running,
 };
+use crate::node::told_to_stop;
 
 /// How long a transaction of the demo may take.
 pub const FINAL_TIMEOUT: Duration = Duration::from_secs(20);
@@ -39,10 +43,22 @@ pub struct Args {
     port: u16,
     /// Folder of built contracts
     #[arg(long, value_name = "DIR", env = "VOUCH_CONTRACTS")]
-    contracts: PathBuf,
+    contracts: Option<PathBuf>,
+    /// Documents of the month of business that is uplinked; 0 for none
+    #[arg(long, default_value_t = 2_000)]
+    documents: u64,
+    /// What the month is drawn from
+    #[arg(long, default_value_t = 7)]
+    seed: u64,
     /// Stop when everything was shown
     #[arg(long)]
     once: bool,
+    /// Stop the demo that runs in this folder
+    #[arg(long, conflicts_with = "once")]
+    stop: bool,
+    /// Stop it and remove its folder
+    #[arg(long, conflicts_with = "once")]
+    clean: bool,
 }
 
 /// One document of the demo: whose node registers it, what it is, which earlier one it belongs to.
@@ -75,8 +91,12 @@ const DOCUMENTS: [Document; 4] = [
 /// # Errors
 /// A text that says what is wrong and where.
 pub async fn run(args: &Args) -> Result<ExitCode> {
+    if args.stop || args.clean {
+        return running::stop(&args.dir, args.clean).await;
+    }
+    let contracts = args.contracts.as_ref().context("name the folder of built contracts with --contracts")?;
     let contract = |name: &str| -> Result<(ContractName, PathBuf)> {
-        Ok((ContractName::new(name)?, args.contracts.join(format!("{name}.wasm"))))
+        Ok((ContractName::new(name)?, contracts.join(format!("{name}.wasm"))))
     };
     let wish = Wish {
         members: 4,
@@ -87,11 +107,13 @@ pub async fn run(args: &Args) -> Result<ExitCode> {
         plain_http: false,
     };
     let plan = Plan::load_or_make(&args.dir, &wish)?;
+    let mark = running::Mark::make(&args.dir)?;
     let begun = Instant::now();
     say("Starting four members, each its own process …")?;
     let mut network = Network::start(&args.dir, plan).await?;
     let result = show(&mut network, args, begun).await;
     network.stop().await;
+    drop(mark);
     result.map(|()| ExitCode::SUCCESS)
 }
 
@@ -116,12 +138,48 @@ async fn show(network: &mut Network, args: &Args, begun: Instant) -> Result<()> 
     check_proof(&args.dir, &plan, &first).await?;
     regulators_view(&args.dir, &plan).await?;
     private::show(&args.dir, &plan).await?;
+    if args.documents > 0 && !month(network, args, &plan, begun).await? {
+        return Ok(());
+    }
+    for node in &plan.nodes {
+        say(&format!("  {:<12} {}/", node.member, node.api))?;
+    }
     say(&look_further(&args.dir))?;
     if args.once {
         return Ok(());
     }
     say("The network runs until you press Ctrl-C.")?;
     network.keep_running(None).await
+}
+
+/// The month; whether to go on, which is not so when it was told to stop.
+async fn month(network: &mut Network, args: &Args, plan: &Plan, begun: Instant) -> Result<bool> {
+    let stop = CancellationToken::new();
+    let uplink = month::show(&args.dir, plan, args.documents, args.seed, &stop);
+    tokio::pin!(uplink);
+    let mut watch = tokio::time::interval(Duration::from_secs(1));
+    let stopping = told_to_stop();
+    tokio::pin!(stopping);
+    let uplinked = loop {
+        tokio::select! {
+            uplinked = &mut uplink => break uplinked?,
+            () = &mut stopping, if !stop.is_cancelled() => stop.cancel(),
+            _ = watch.tick() => network.check_alive()?,
+        }
+    };
+    if stop.is_cancelled() {
+        say("Stopped; started again, the demo goes on where it was.")?;
+        return Ok(false);
+    }
+    let rate = uplinked.sent as f64 / uplinked.seconds.max(0.001);
+    say(&format!(
+        "{} documents are on the chain and with those entitled; {} sent now in {:.0} s ({rate:.0} a second), {:.0} s after the start.\n",
+        uplinked.sent + uplinked.already,
+        uplinked.sent,
+        uplinked.seconds,
+        begun.elapsed().as_secs_f64()
+    ))?;
+    Ok(true)
 }
 
 /// A client of a member's node that checks proofs against the chain id.
@@ -222,15 +280,20 @@ async fn regulators_view(dir: &Path, plan: &Plan) -> Result<()> {
 }
 
 fn look_further(dir: &Path) -> String {
-    let home = dir.join("nodes/regulator.node");
-    let (home, dir) = (home.display(), dir.display());
+    let (home, key) = (dir.join("nodes/regulator.node"), dir.join("accounts/regulator.account-03.key"));
+    let (home, key, dir) = (home.display(), key.display(), dir.display());
     format!(
         "Try it from another terminal (vouch is the program that `./run build` names):\n  \
          vouch --home {home} status\n  \
          vouch --home {home} block list\n  \
          vouch --home {home} query notary list --args '{{\"after\":0,\"limit\":10}}'\n  \
+         vouch --home {home} doc list\n  \
+         vouch --home {home} doc show ID\n  \
+         vouch --home {home} doc read ID --purpose supervision --key {key}\n  \
+         vouch --home {home} doc vault --key {key}\n  \
          vouch --home {home} events\n  \
          vouch --home {home} tx verify {dir}/receipt.proof.json\n  \
-         vouch dev load --dir {dir} --rate 500 --seconds 10\n"
+         vouch dev load --dir {dir} --rate 500 --seconds 10\n\
+         The addresses above are the members' explorers. Stop it with ./run demo stop, remove it with ./run demo clean.\n"
     )
 }

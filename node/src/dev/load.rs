@@ -1,8 +1,8 @@
 //! `vouch dev load`: signed transactions by many accounts through all nodes, and how long each takes to be final.
 //!
 //! Every transaction calls the contract `meter` once: two reads and three writes. Transactions travel in batches, as a
-//! business system's SDK sends them. A transaction's time runs from before it is signed until the block that holds it has
-//! been read from a node, so signing, HTTP and the look at the block are in it.
+//! business system's SDK sends them. A transaction's time runs from before it is signed, at a given rate from when it was
+//! due, until the block that holds it has been read from a node: signing, HTTP and the look at the block are in it.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -18,6 +18,7 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 use parking_lot::Mutex;
 use serde::Serialize;
+use tokio::task::JoinSet;
 use vouch_sdk::{Client, SignedTransaction, TransactionBuilder, keystore};
 use vouch_types::{
     ContractName, Height, SecretKey, TxId,
@@ -36,6 +37,8 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
 const TICK: Duration = Duration::from_millis(20);
 /// Most transactions in one batch.
 const BATCH_MAX: usize = 250;
+/// Most batches of one sender that wait for their answers, at a given rate.
+const REQUESTS_MAX: usize = 64;
 
 /// Options of `vouch dev load`.
 #[derive(Debug, clap::Args)]
@@ -56,8 +59,8 @@ pub struct Args {
     #[arg(long, default_value_t = 80)]
     payload_bytes: usize,
     /// Only these nodes, by position from 0
-    #[arg(long, value_delimiter = ',')]
-    nodes: Vec<usize>,
+    #[arg(long = "nodes", value_delimiter = ',')]
+    only: Vec<usize>,
     /// Write the ids of acknowledged transactions to this file, one per line
     #[arg(long, value_name = "FILE")]
     acknowledged: Option<PathBuf>,
@@ -148,7 +151,7 @@ pub async fn run(args: &Args, global: &GlobalArgs) -> Result<ExitCode> {
     if keys.is_empty() {
         bail!("the network has no accounts; make one with --accounts");
     }
-    let chosen: Vec<usize> = if args.nodes.is_empty() { (0..plan.nodes.len()).collect() } else { args.nodes.clone() };
+    let chosen: Vec<usize> = if args.only.is_empty() { (0..plan.nodes.len()).collect() } else { args.only.clone() };
     let mut clients = Vec::new();
     for index in chosen {
         let node = plan.nodes.get(index).with_context(|| format!("there is no node {index}"))?;
@@ -208,10 +211,14 @@ fn shared(args: &Args, params: ChainParams) -> Result<Shared> {
 }
 
 /// One node's sender: signs and submits until the load ends.
+///
+/// At a given rate a transaction's time runs from when it was due, and a batch does not wait for the answer to the one
+/// before: a slow answer must neither delay nor hide what comes after it.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a positive count of some millions")]
 async fn send(shared: Arc<Shared>, client: Client, keys: Vec<SecretKey>, rate: Option<f64>, start: Instant) {
     let mut sent: u64 = 0;
     let mut turn = 0;
+    let mut requests = JoinSet::new();
     while !shared.stop.load(Relaxed) {
         let due = match rate {
             Some(rate) => {
@@ -226,7 +233,14 @@ async fn send(shared: Arc<Shared>, client: Client, keys: Vec<SecretKey>, rate: O
             tokio::time::sleep(TICK / 4).await;
             continue;
         }
-        let begun = Instant::now();
+        let begun = match rate {
+            Some(rate) => Begun {
+                first: start + Duration::from_secs_f64(sent as f64 / rate),
+                apart: Duration::from_secs_f64(1.0 / rate),
+            },
+            None => Begun { first: Instant::now(), apart: Duration::ZERO },
+        };
+        let tick = Instant::now();
         let batch: Vec<SignedTransaction> = (0..due)
             .filter_map(|_| {
                 turn = (turn + 1) % keys.len();
@@ -234,11 +248,25 @@ async fn send(shared: Arc<Shared>, client: Client, keys: Vec<SecretKey>, rate: O
             })
             .collect();
         sent += batch.len() as u64;
-        submit(&shared, &client, batch, begun).await;
-        if rate.is_some() {
-            tokio::time::sleep(TICK.saturating_sub(begun.elapsed())).await;
+        if rate.is_none() {
+            submit(&shared, &client, batch, begun).await;
+            continue;
         }
+        if requests.len() >= REQUESTS_MAX {
+            requests.join_next().await;
+        }
+        let (shared, client) = (Arc::clone(&shared), client.clone());
+        requests.spawn(async move { submit(&shared, &client, batch, begun).await });
+        tokio::time::sleep(TICK.saturating_sub(tick.elapsed())).await;
     }
+    while requests.join_next().await.is_some() {}
+}
+
+/// From when on the times of a batch's transactions run, one after the other.
+#[derive(Debug, Clone, Copy)]
+struct Begun {
+    first: Instant,
+    apart: Duration,
 }
 
 impl Shared {
@@ -252,14 +280,15 @@ impl Shared {
     }
 }
 
-async fn submit(shared: &Shared, client: &Client, batch: Vec<SignedTransaction>, begun: Instant) {
+async fn submit(shared: &Shared, client: &Client, batch: Vec<SignedTransaction>, begun: Begun) {
     let count = batch.len();
     shared.submitted.fetch_add(count as u64, Relaxed);
     shared.in_flight.fetch_add(i64::try_from(count).unwrap_or(0), Relaxed);
     if let Some(first) = batch.first() {
         shared.transaction_bytes.store(first.raw.len() as u64, Relaxed);
     }
-    shared.pending.lock().extend(batch.iter().map(|tx| (tx.id, begun)));
+    let times = (0..).map(|number: u32| begun.first + begun.apart * number);
+    shared.pending.lock().extend(batch.iter().map(|tx| tx.id).zip(times));
     match client.submit_batch(&batch).await {
         Ok(items) => {
             let mut taken = Vec::with_capacity(items.len());

@@ -233,7 +233,11 @@ impl Network {
         }
     }
 
-    fn check_alive(&mut self) -> Result<()> {
+    /// Looks whether every process still runs.
+    ///
+    /// # Errors
+    /// A text with the end of its log when a node ended by itself.
+    pub fn check_alive(&mut self) -> Result<()> {
         for node in &mut self.running {
             if let Some(status) = node.child.try_wait()? {
                 let text = std::fs::read_to_string(&node.log).unwrap_or_default();
@@ -293,7 +297,7 @@ pub fn client_config(folder: &Path, node: &PlannedNode) -> Result<ClientConfig> 
 }
 
 /// Asks a process to stop.
-async fn terminate(pid: u32) {
+pub async fn terminate(pid: u32) {
     // A process that is gone needs no asking.
     drop(Command::new("kill").arg("-TERM").arg(pid.to_string()).stderr(Stdio::null()).status().await);
 }

@@ -82,7 +82,10 @@ fn draft() -> DocumentDraft {
 }
 
 /// A client of a member's node, as that member's account.
-fn client(dir: &Path, plan: &Plan, member: &str) -> Result<Client> {
+///
+/// # Errors
+/// When the member has no node or no account.
+pub fn client(dir: &Path, plan: &Plan, member: &str) -> Result<Client> {
     let node = plan.nodes.iter().find(|node| node.member == member).with_context(|| format!("no member {member}"))?;
     let mut config = net::client_config(dir, node)?;
     config.chain = Some(plan.chain);
@@ -90,7 +93,7 @@ fn client(dir: &Path, plan: &Plan, member: &str) -> Result<Client> {
     Ok(config.build()?)
 }
 
-/// The institution serves the enterprise, the regulator watches over everyone. Done once; a demo that goes on has them.
+/// The institution serves enterprise and platform, the regulator watches over everyone. Done once; a demo that goes on has them.
 async fn relate(dir: &Path, plan: &Plan) -> Result<()> {
     let client = client(dir, plan, "institution")?;
     let contract = vouch_types::ContractName::new(vouch_types::relation::CONTRACT)?;
@@ -103,15 +106,17 @@ async fn relate(dir: &Path, plan: &Plan) -> Result<()> {
     if known.as_array().is_some_and(|list| !list.is_empty()) {
         return Ok(());
     }
-    let (institution, enterprise) = (member_key(dir, plan, "institution")?, member_key(dir, plan, "enterprise")?);
+    let institution = member_key(dir, plan, "institution")?;
     let regulator = member_key(dir, plan, "regulator")?;
     let offer = |builder: vouch_sdk::TransactionBuilder, kind, member: &str, party| {
         builder.offer_relationship(kind, member, party, None, None)
     };
     let builder = || client.transaction_builder();
-    let serves = offer(builder().await?, RelationKind::Serves, "institution", Party::member("enterprise"));
-    send(&client, serves, &institution).await?;
-    send(&client, builder().await?.answer_relationships(&[1], true), &enterprise).await?;
+    for (number, served) in (1..).zip(["enterprise", "platform"]) {
+        let serves = offer(builder().await?, RelationKind::Serves, "institution", Party::member(served));
+        send(&client, serves, &institution).await?;
+        send(&client, builder().await?.answer_relationships(&[number], true), &member_key(dir, plan, served)?).await?;
+    }
     let regulates = offer(builder().await?, RelationKind::Regulates, "regulator", Party::default());
     send(&client, regulates, &regulator).await
 }
@@ -129,10 +134,14 @@ async fn send(client: &Client, builder: vouch_sdk::TransactionBuilder, key: &Sec
 /// Waits until a member's node holds what it is to hold.
 async fn arrives(dir: &Path, plan: &Plan, member: &str, document: &SubmittedDocument) -> Result<()> {
     let client = client(dir, plan, member)?;
+    let deadline = Instant::now() + DELIVERY_TIMEOUT;
+    // What is final at one node is so at the next a moment later.
+    while client.document(document.id).await?.is_none() && Instant::now() < deadline {
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
     let audience = client.audience(document.id, document.version).await?;
     let due = audience.members.iter().find(|entitled| entitled.member == member);
     let due = &due.with_context(|| format!("the {member} is not entitled"))?.fields;
-    let deadline = Instant::now() + DELIVERY_TIMEOUT;
     loop {
         let holding = client.document_holding(document.id, document.version).await?;
         if due.is_subset(&holding.fields) {

@@ -19,7 +19,7 @@ use vouch_types::{
     encode,
     transaction::TRANSACTION_VERSION,
 };
-use vouch_vault::{Act, ActResult};
+use vouch_vault::{Act, ActResult, ErasureStep};
 
 use super::{VaultHandle, roster::member_of};
 use crate::submit::Submitter;
@@ -178,6 +178,8 @@ pub(super) fn call_of(act: &Act) -> Call {
         Act::Judge { key, accepted, code } => {
             call(method::JUDGE, encode(&(key.id, key.version, *accepted, code.clone())))
         }
+        Act::MoveErasure { id, step: ErasureStep::Order } => call(method::ORDER_ERASURE, encode(id)),
+        Act::MoveErasure { id, step: ErasureStep::Close } => call(method::CLOSE_ERASURE, encode(id)),
         Act::AttestErasure { id, receipt } => call(method::ATTEST_ERASURE, encode(&(*id, *receipt))),
         Act::AnchorAudit { previous, entries, head } => {
             call(method::ANCHOR_AUDIT, encode(&(String::new(), *previous, *entries, *head)))

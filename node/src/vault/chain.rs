@@ -15,22 +15,25 @@ use parking_lot::Mutex;
 use vouch_ledger::{LedgerError, Reader};
 use vouch_privacy::SchemaFields;
 use vouch_types::{
-    Call, ContractName, Height,
+    Call, ContractName, Height, TimestampMs,
     codec::Format,
     decode,
     document::{
         Audience, CONTRACT, Decision, Document, DocumentEntry, DocumentId, Erasure, ErasureState, FieldSet, Party,
         Schema, Version, method,
     },
-    encode,
+    encode, relation,
 };
-use vouch_vault::{Chain, ChainError, Facts, Listed, Question, Scope, VersionKey};
+use vouch_vault::{Chain, ChainError, ErasureStep, Facts, Listed, Question, Scope, Unattested, VersionKey};
 use wincode::SchemaRead;
 
 /// Most bytes of an answer.
 const ANSWER_BYTES_MAX: usize = 1 << 20;
 /// Most answers kept until the next block.
 const ANSWERS_MAX: usize = 2_048;
+/// Queries that a contract can always answer: of documents, and of relations.
+const COUNTS: &str = "counts";
+const COUNT: &str = "count";
 /// The contract's query for an erasure.
 const ERASURE: &str = "erasure";
 /// What the contract says of an id or version that it does not know; and the ledger of a contract that is not there.
@@ -44,6 +47,8 @@ pub struct LedgerChain {
     joining: Arc<AtomicBool>,
     answers: Mutex<Answers>,
     schemas: Mutex<BTreeMap<(String, u32), Arc<SchemaFields>>>,
+    /// At which height it was looked whether the contracts answer, and whether they do.
+    answering: Mutex<Option<(Height, bool)>>,
 }
 
 /// What was answered at one height.
@@ -58,7 +63,14 @@ impl LedgerChain {
     #[must_use]
     pub fn new(reader: Reader, joining: Arc<AtomicBool>) -> Self {
         let contract = ContractName::new(CONTRACT).expect("the contract's name has the form of one");
-        Self { reader, contract, joining, answers: Mutex::default(), schemas: Mutex::default() }
+        Self {
+            reader,
+            contract,
+            joining,
+            answers: Mutex::default(),
+            schemas: Mutex::default(),
+            answering: Mutex::default(),
+        }
     }
 
     fn unreadable(&self, error: &LedgerError) -> ChainError {
@@ -107,7 +119,16 @@ impl LedgerChain {
         Ok(read.map_err(|error| tracing::error!(method, "the contract's answer cannot be read: {error}")).ok())
     }
 
-    fn record(&self, id: &DocumentId) -> Result<Option<Document>, ChainError> {
+    /// Whether a contract answers a question that it always can; one that is not there has said all it can.
+    fn answers(&self, contract: &str, method: &str) -> Result<bool, ChainError> {
+        let contract = ContractName::new(contract).expect("the contract's name has the form of one");
+        let call = Call { contract, method: method.into(), arguments: Vec::new() };
+        let outcome = self.reader.query(&call).map_err(|e| self.unreadable(&e))?;
+        Ok(outcome.result.map_or_else(|failure| UNKNOWN.contains(&failure.code.as_str()), |_| true))
+    }
+
+    /// What the chain says of a document.
+    pub fn record(&self, id: &DocumentId) -> Result<Option<Document>, ChainError> {
         Ok(self.ask::<Option<Document>>(method::DOCUMENT, encode(id))?.flatten())
     }
 }
@@ -115,6 +136,24 @@ impl LedgerChain {
 impl Chain for LedgerChain {
     fn head(&self) -> Height {
         self.reader.published().head.height
+    }
+
+    fn time(&self) -> TimestampMs {
+        self.reader.published().head.time
+    }
+
+    fn is_answering(&self) -> Result<bool, ChainError> {
+        let head = self.head();
+        let known = *self.answering.lock();
+        if let Some((_, answers)) = known.filter(|(height, _)| *height == head) {
+            return Ok(answers);
+        }
+        let answers = self.answers(CONTRACT, COUNTS)? && self.answers(relation::CONTRACT, COUNT)?;
+        let before = self.answering.lock().replace((head, answers));
+        if before.is_none_or(|(_, before)| before != answers) && !answers {
+            tracing::warn!(height = %head, "the contracts of documents and relations do not answer, the vault waits");
+        }
+        Ok(answers)
     }
 
     fn document(&self, key: &VersionKey) -> Result<Option<Facts>, ChainError> {
@@ -182,6 +221,31 @@ impl Chain for LedgerChain {
             erasure.state == ErasureState::Ordered
                 && erasure.holders.iter().any(|holder| holder == member)
                 && !erasure.attestations.iter().any(|attestation| attestation.member == member)
+        }))
+    }
+
+    fn due_step(&self, id: &DocumentId) -> Result<Option<(ErasureStep, u64)>, ChainError> {
+        let Some(document) = self.record(id)? else { return Ok(None) };
+        let erasure: Option<Option<Erasure>> = self.ask(ERASURE, encode(id))?;
+        let Some(erasure) = erasure.flatten() else { return Ok(None) };
+        let now = self.time().0;
+        Ok(match erasure.state {
+            ErasureState::Restricted if document.holds == 0 && document.disputes == 0 && erasure.earliest_ms <= now => {
+                Some((ErasureStep::Order, erasure.earliest_ms))
+            }
+            ErasureState::Ordered if erasure.deadline_ms <= now => Some((ErasureStep::Close, erasure.deadline_ms)),
+            _ => None,
+        })
+    }
+
+    fn unattested(&self, id: &DocumentId, member: &str) -> Result<Option<Unattested>, ChainError> {
+        let erasure: Option<Option<Erasure>> = self.ask(ERASURE, encode(id))?;
+        let ordered = erasure.flatten().filter(|erasure| erasure.holders.iter().any(|holder| holder == member));
+        Ok(ordered.and_then(|erasure| {
+            let has_said = |holder: &String| erasure.attestations.iter().any(|said| said.member == *holder);
+            let members: Vec<String> = erasure.holders.iter().filter(|holder| !has_said(holder)).cloned().collect();
+            let (deadline_ms, is_open) = (erasure.deadline_ms, erasure.state == ErasureState::Ordered);
+            (!members.is_empty()).then_some(Unattested { deadline_ms, members, is_open })
         }))
     }
 

@@ -31,6 +31,7 @@ use vouch_vault::{ActResult, Now, StageError, Vault, VaultError};
 pub use chain::LedgerChain;
 pub use report::VaultReport;
 pub use roster::member_of;
+pub use scanner::RuleScanner;
 pub use secrets::{MemberKeys, master_key, new_encryption_key};
 pub use start::{Ended, Surroundings, start};
 use thread::Noticed;
@@ -161,7 +162,7 @@ impl VaultHandle {
     }
 }
 
-fn is_submission(call: &Call) -> bool {
+pub fn is_submission(call: &Call) -> bool {
     call.contract.as_str() == document::CONTRACT
         && [document::method::SUBMIT, document::method::REVISE].contains(&call.method.as_str())
 }

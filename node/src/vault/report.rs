@@ -1,13 +1,13 @@
 //! How the vault does, for metrics and for the node's condition.
 
-use std::{sync::atomic::Ordering::Relaxed, time::Duration};
+use std::{collections::BTreeMap, sync::atomic::Ordering::Relaxed, time::Duration};
 
 use vouch_ledger::Registry;
 use vouch_types::{
     PublicKey,
     api::{Condition, ConditionState},
 };
-use vouch_vault::{Counters, Damage, Overdue, VaultStatus};
+use vouch_vault::{AwaitedErasures, Counters, Damage, Overdue, OverdueErasure, Unreadable, VaultStatus};
 
 use super::VaultHandle;
 
@@ -35,6 +35,10 @@ pub struct VaultReport {
     pub overdue: Vec<Overdue>,
     /// The newest damages found at rest within the last hour.
     pub damages: Vec<Damage>,
+    /// Files that lie here and cannot be read now.
+    pub unreadable: Vec<Unreadable>,
+    /// Whose word erasures wait for that this member carries out, too.
+    pub erasures: AwaitedErasures,
     /// Messages that were not taken by the network.
     pub unsent: u64,
     /// The member's present encryption key has no secret half here.
@@ -48,9 +52,12 @@ impl VaultHandle {
     pub async fn report(&self) -> Option<VaultReport> {
         let asked = self.ask(|vault, _| {
             let missing = vault.missing(MISSING_MAX)?.len();
-            Ok((vault.status()?, *vault.counters(), missing, vault.overdue(OVERDUE_MS, OVERDUE_MAX)))
+            let overdue = vault.overdue(OVERDUE_MS, OVERDUE_MAX);
+            let erasures = vault.awaited_erasures();
+            Ok((vault.status()?, *vault.counters(), missing, overdue, vault.unreadable(), erasures))
         });
-        let (status, counters, missing, overdue) = tokio::time::timeout(REPORT_TIMEOUT, asked).await.ok()?.ok()?;
+        let (status, counters, missing, overdue, unreadable, erasures) =
+            tokio::time::timeout(REPORT_TIMEOUT, asked).await.ok()?.ok()?;
         let noticed = &self.noticed;
         let damages = noticed.damages.lock();
         let recent = damages.iter().filter(|(at, _)| at.elapsed() < DAMAGE_SHOWN);
@@ -60,6 +67,8 @@ impl VaultHandle {
             missing,
             overdue,
             damages: recent.map(|(_, damage)| *damage).collect(),
+            unreadable,
+            erasures,
             unsent: noticed.unsent.load(Relaxed),
             key_missing: noticed.key_missing.load(Relaxed),
             service_missing: noticed.service_missing.load(Relaxed),
@@ -74,13 +83,19 @@ impl VaultReport {
         if self.key_missing {
             return Some(key_missing(running_ms));
         }
+        if !self.unreadable.is_empty() {
+            return Some(self.files_unreadable());
+        }
         if !self.overdue.is_empty() {
             return Some(self.documents_missing(registry));
         }
         if !self.damages.is_empty() {
             return Some(self.documents_damaged(running_ms));
         }
-        self.service_missing.then(|| service_missing(running_ms))
+        if self.service_missing {
+            return Some(service_missing(running_ms));
+        }
+        self.erasures_overdue(registry)
     }
 
     fn documents_missing(&self, registry: &Registry) -> Condition {
@@ -110,6 +125,56 @@ impl VaultReport {
 }
 
 impl VaultReport {
+    /// Per active member, in how many erasures past their deadlines its word is missing.
+    #[must_use]
+    pub fn overdue_by_member(&self, registry: &Registry) -> BTreeMap<&str, u64> {
+        let mut by_member = BTreeMap::new();
+        for erasure in &self.erasures.overdue {
+            for member in silent(erasure, registry) {
+                *by_member.entry(member).or_default() += 1;
+            }
+        }
+        by_member
+    }
+
+    fn erasures_overdue(&self, registry: &Registry) -> Option<Condition> {
+        let late = self.erasures.overdue.iter().map(|erasure| (erasure, silent(erasure, registry)));
+        let mut late: Vec<(&OverdueErasure, Vec<&str>)> = late.filter(|(_, members)| !members.is_empty()).collect();
+        late.sort_by_key(|(erasure, _)| erasure.deadline_ms);
+        let (count, first) = (late.len(), late.first()?.0.deadline_ms);
+        let line =
+            |(erasure, members): &(&OverdueErasure, Vec<&str>)| format!("{}: {}", erasure.id, members.join(", "));
+        Some(Condition {
+            state: ConditionState::Ok,
+            code: "documents.erasure_overdue".into(),
+            reason_en: format!(
+                "{count} erasures are past their deadline without the word of every member that was ordered to destroy its copy; behind each document stand those members."
+            ),
+            reason_zh: format!("{count} 项删除已逾期，仍有被指令销毁副本的成员未在链上证明；凭证编号后为这些成员。"),
+            mend_en: "Have the members named start their nodes: they destroy their copies and attest that by themselves, also after the deadline. vouch doc erasure-status ID shows who attested when.".into(),
+            mend_zh: "请所列成员启动节点：节点会自行销毁副本并在链上证明，逾期后亦可。vouch doc erasure-status 编号 可查看各成员的证明时间。".into(),
+            missing: late.iter().take(OVERDUE_MAX).map(line).collect(),
+            since_ms: self.erasures.now_ms.saturating_sub(first),
+        })
+    }
+
+    fn files_unreadable(&self) -> Condition {
+        let line = |file: &Unreadable| format!("{} ({}): {}", file.key, file.root, file.message);
+        let count = self.unreadable.len();
+        Condition {
+            state: ConditionState::Ok,
+            code: "documents.unreadable".into(),
+            reason_en: format!(
+                "{count} sealed files of private documents at this node cannot be read; nothing was dropped, they are read again each minute."
+            ),
+            reason_zh: format!("本节点有 {count} 个私密凭证的密封附件无法读取；未丢弃任何内容，每分钟重新读取一次。"),
+            mend_en: "Check that the volume of vault/files is mounted, its permissions and the disk. A file on a bad part of the disk is fetched anew from other holders once it is removed.".into(),
+            mend_zh: "请检查 vault/files 所在的卷是否已挂载、其权限以及磁盘。若文件位于磁盘坏区，删除该文件后将从其他持有方重新获取。".into(),
+            missing: self.unreadable.iter().map(line).collect(),
+            since_ms: self.unreadable.iter().map(|file| file.for_ms).max().unwrap_or_default(),
+        }
+    }
+
     fn documents_damaged(&self, since_ms: u64) -> Condition {
         let line = |damage: &Damage| format!("{}: {:?}", damage.key, damage.place);
         let count = self.damages.len();
@@ -126,6 +191,12 @@ impl VaultReport {
             since_ms,
         }
     }
+}
+
+/// Members whose word an erasure lacks and who can still give it; one that is suspended has no node that could.
+fn silent<'a>(erasure: &'a OverdueErasure, registry: &Registry) -> Vec<&'a str> {
+    let is_active = |name: &&str| registry.active_members().any(|record| record.name == **name);
+    erasure.members.iter().map(String::as_str).filter(is_active).collect()
 }
 
 fn key_missing(since_ms: u64) -> Condition {
@@ -169,11 +240,17 @@ mod tests {
             missing: 0,
             overdue: Vec::new(),
             damages: Vec::new(),
+            unreadable: Vec::new(),
+            erasures: AwaitedErasures::default(),
             unsent: 0,
             key_missing: false,
             service_missing: false,
         };
         let registry = Registry::new(ChainParams::default());
+        assert_eq!(report.condition(&registry, 7), None);
+        // Who is no active member has no node that could attest any more.
+        let late = OverdueErasure { id: DocumentId::new([5; 16]), deadline_ms: 3, members: vec!["gone".into()] };
+        report.erasures = AwaitedErasures { waiting: 1, overdue: vec![late], now_ms: 9 };
         assert_eq!(report.condition(&registry, 7), None);
         report.service_missing = true;
         assert_eq!(report.condition(&registry, 7).unwrap().code, "documents.service_account");
@@ -183,5 +260,11 @@ mod tests {
         let condition = report.condition(&registry, 7).unwrap();
         assert_eq!((condition.code.as_str(), condition.since_ms), ("documents.missing", 40_000));
         assert_eq!(condition.missing, [format!("{key} (-)")]);
+        let file = vouch_vault::FileKey { slot: 3, index: 0 };
+        let root = vouch_types::Hash32([9; 32]);
+        report.unreadable = vec![Unreadable { key, file, root, message: "input/output error".into(), for_ms: 61_000 }];
+        let condition = report.condition(&registry, 7).unwrap();
+        assert_eq!((condition.code.as_str(), condition.since_ms), ("documents.unreadable", 61_000));
+        assert_eq!(condition.missing, [format!("{key} ({root}): input/output error")]);
     }
 }

@@ -4,11 +4,11 @@
 //! two things: an X25519 key for the member's encryption key, 32 bytes for the master key of the shelf.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
     sync::Arc,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use anyhow::{Context as _, Result, bail};
@@ -62,6 +62,8 @@ pub struct MemberKeys {
 #[derive(Debug, Default)]
 struct Held {
     files: BTreeSet<PathBuf>,
+    /// Files that could not be read, as they were then: opening one is slow on purpose, and it hides no other.
+    unreadable: BTreeMap<PathBuf, Option<SystemTime>>,
     secrets: Vec<Arc<RecipientSecret>>,
     looked_at: Option<Instant>,
 }
@@ -77,26 +79,41 @@ impl MemberKeys {
         Ok(keys)
     }
 
-    /// Reads files that were not read before.
+    /// Reads files that were not read before. One that cannot be read is told, after all others were read.
     fn look(&self, held: &mut Held) -> Result<()> {
         held.looked_at = Some(Instant::now());
         let folder = || format!("the encryption keys in {}", self.folder.display());
+        let mut failed = None;
         for entry in fs::read_dir(&self.folder).with_context(folder)? {
             let path = entry.with_context(folder)?.path();
-            if path.extension().is_none_or(|ending| ending != KEY_ENDING) || held.files.contains(&path) {
+            let changed = fs::metadata(&path).and_then(|file| file.modified()).ok();
+            let is_known = held.files.contains(&path) || held.unreadable.get(&path) == Some(&changed);
+            if is_known || path.extension().is_none_or(|ending| ending != KEY_ENDING) {
                 continue;
             }
-            let password = keystore::is_encrypted(&path)?.then_some(self.password.as_ref()).flatten();
-            let key = keystore::load(&path, password).with_context(|| path.display().to_string())?;
-            let secret = recipient_secret(&key);
-            let name = path.file_stem().and_then(|name| name.to_str()).unwrap_or_default();
-            if name.parse::<Hash32>() != Ok(secret.public().0) {
-                bail!("{} holds the encryption key {}, which its name must be", path.display(), secret.public().0);
+            match self.read(&path) {
+                Ok(secret) => {
+                    held.secrets.push(Arc::new(secret));
+                    held.files.insert(path);
+                }
+                Err(error) => {
+                    held.unreadable.insert(path, changed);
+                    failed.get_or_insert(error);
+                }
             }
-            held.secrets.push(Arc::new(secret));
-            held.files.insert(path);
         }
-        Ok(())
+        failed.map_or(Ok(()), Err)
+    }
+
+    fn read(&self, path: &Path) -> Result<RecipientSecret> {
+        let password = keystore::is_encrypted(path)?.then_some(self.password.as_ref()).flatten();
+        let key = keystore::load(path, password).with_context(|| path.display().to_string())?;
+        let secret = recipient_secret(&key);
+        let name = path.file_stem().and_then(|name| name.to_str()).unwrap_or_default();
+        if name.parse::<Hash32>() != Ok(secret.public().0) {
+            bail!("{} holds the encryption key {}, which its name must be", path.display(), secret.public().0);
+        }
+        Ok(secret)
     }
 
     /// The secret that a test of the public half finds; looks at the folder again if there is none.
@@ -144,6 +161,25 @@ mod tests {
         keys.held.lock().looked_at = None;
         assert!(keys.has(&second.0) && keys.has(&first.0) && !keys.has(&[9; 32]));
         assert!(MemberKeys::open(folder.path(), None).is_err(), "an encrypted key needs its password");
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_hides_no_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let keys = MemberKeys::open(folder.path(), None).unwrap();
+        // Whichever way the folder is listed, one of them comes before the good one.
+        for name in ["0", "z"] {
+            fs::write(folder.path().join(format!("{name}.key")), "noise").unwrap();
+        }
+        let good = new_encryption_key(folder.path(), None).unwrap();
+        keys.held.lock().looked_at = None;
+        assert!(keys.has(&good.0));
+        assert_eq!(keys.held.lock().unreadable.len(), 2);
+        assert!(keys.look(&mut keys.held.lock()).is_ok(), "they are not tried again until they change");
+        let repaired = new_encryption_key(folder.path(), None).unwrap();
+        fs::rename(folder.path().join(format!("{repaired}.key")), folder.path().join("0.key")).unwrap();
+        let error = format!("{:#}", keys.look(&mut keys.held.lock()).unwrap_err());
+        assert!(error.contains(&repaired.to_string()), "{error}");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use vouch_ledger::{CommittedBlock, Reader, Storage};
 use vouch_net::{NetHandle, VaultEvents};
 use vouch_types::{Height, NodeId, SecretKey};
-use vouch_vault::{LocalBlobs, LocalShelf, VaultError};
+use vouch_vault::{Blobs, LocalBlobs, LocalShelf, VaultError};
 
 use super::{
     Connections, REQUESTS_MAX, VaultHandle, acts,
@@ -20,6 +20,7 @@ use crate::{
     home::{VaultKeys, private_folder},
     runner::{self, Clock},
     submit::Submitter,
+    views::Abis,
 };
 
 /// Stack of the thread: queries of contracts run on it.
@@ -39,6 +40,8 @@ pub struct Surroundings {
     pub reader: Reader,
     /// The database.
     pub storage: Arc<dyn Storage>,
+    /// Interfaces of contracts.
+    pub abis: Arc<Abis>,
     /// The network.
     pub net: NetHandle,
     /// What comes on the vault's lane.
@@ -71,15 +74,19 @@ pub fn start(around: Surroundings) -> Result<(VaultHandle, Submitter, Ended)> {
     let stopped = |e: VaultError| Stopped(format!("{}: in {}: {e}", e.code(), folder.display()));
     let shelf = LocalShelf::open(&folder.join("shelf"), &around.keys.master, &rand::random());
     let shelf = shelf.map_err(|e| stopped(e.into()))?;
-    let blobs = LocalBlobs::open(&folder.join("files")).map_err(|e| stopped(e.into()))?;
+    let is_used = vouch_vault::holds_files(around.storage.as_ref()).map_err(|e| stopped(e.into()))?;
+    let blobs = LocalBlobs::open(&around.settings.files(), is_used).map_err(|e| stopped(e.into()))?;
+    let blobs: Arc<dyn Blobs> = Arc::new(blobs);
     let (requests, request_receiver) = mpsc::channel(REQUESTS_MAX);
     let noticed = Arc::new(Noticed::default());
+    let own_inlet = requests.downgrade();
     let handle = VaultHandle { requests, noticed: Arc::clone(&noticed) };
     let submitter = Submitter {
         reader: around.reader.clone(),
         requests: around.requests,
         admission: around.admission,
         vault: handle.clone(),
+        abis: around.abis,
     };
     let (acts, act_receiver) = mpsc::channel(acts::ACTS_MAX);
     let worker = acts::ActWorker {
@@ -94,7 +101,7 @@ pub fn start(around: Surroundings) -> Result<(VaultHandle, Submitter, Ended)> {
         reader: around.reader,
         storage: around.storage,
         shelf: Arc::new(shelf),
-        blobs: Arc::new(blobs),
+        blobs: Arc::clone(&blobs),
         keys: around.keys.member,
         network: around.network,
         node: around.node,
@@ -108,7 +115,8 @@ pub fn start(around: Surroundings) -> Result<(VaultHandle, Submitter, Ended)> {
         connections: around.connections,
         blocks: around.blocks,
     };
-    let ended = spawn(VaultThread::new(materials, inlets, Outlets { net: around.net, acts, noticed }))?;
+    let outlets = Outlets { net: around.net, acts, noticed, blobs, requests: own_inlet };
+    let ended = spawn(VaultThread::new(materials, inlets, outlets))?;
     Ok((handle, submitter, ended))
 }
 

@@ -11,7 +11,7 @@ use vouch_genesis::{
 };
 use vouch_ledger::{
     Batch, CommittedBlock, Ledger, PooledTransaction, Runtime,
-    kernel::{Action, Propose},
+    kernel::{Action, ChangeContract, Propose},
     memory::MemoryStorage,
 };
 use vouch_types::{
@@ -20,7 +20,7 @@ use vouch_types::{
     document::{self, ErasureState, Possession},
     encode,
 };
-use vouch_vault::{Act, Chain as _, ChainChange, Input, Question, Scope, VersionKey};
+use vouch_vault::{Act, Chain as _, ChainChange, ErasureStep, Input, Question, Scope, VersionKey};
 
 use super::{acts::call_of, blocks::Blocks, chain::LedgerChain, roster::roster_of, secrets::recipient_secret};
 
@@ -137,12 +137,10 @@ impl Network {
         assert_eq!(self.run(&[signer], call), Outcome::Success, "{contract}.{method}");
     }
 
-    fn register_schema(&mut self) {
-        let text = include_str!("../../../genesis/sample/schemas/enterprise-identity.json");
-        let definition: Value = serde_json::from_str(text).unwrap();
-        let call = self.encoded("documents", "register_schema", &json!({ "definition": definition }));
-        let action = Action { contract: "documents".into(), method: call.method, arguments: call.arguments };
-        let (kind, title, deadline_ms) = ("documents".into(), "Schema".into(), START_MS + 3_600_000);
+    /// All members decide on a call.
+    fn decide(&mut self, kind: &str, contract: &str, call: (&str, Vec<u8>)) {
+        let action = Action { contract: contract.into(), method: call.0.into(), arguments: call.1 };
+        let (kind, title, deadline_ms) = (kind.into(), "Decision".into(), START_MS + 3_600_000);
         let propose = Propose { kind, member: None, title, deadline_ms, actions: vec![action] };
         let call = Call {
             contract: ContractName::new("system").unwrap(),
@@ -151,6 +149,13 @@ impl Network {
         };
         let admins: Vec<SecretKey> = (0..MEMBERS.len()).map(|index| secret(1, index)).collect();
         assert_eq!(self.run(&admins.iter().collect::<Vec<_>>(), call), Outcome::Success);
+    }
+
+    fn register_schema(&mut self) {
+        let text = include_str!("../../../genesis/sample/schemas/enterprise-identity.json");
+        let definition: Value = serde_json::from_str(text).unwrap();
+        let call = self.encoded("documents", "register_schema", &json!({ "definition": definition }));
+        self.decide("documents", "documents", (&call.method, call.arguments));
     }
 
     /// Makes a block of one call.
@@ -197,7 +202,7 @@ impl Network {
 }
 
 fn key(number: u8) -> VersionKey {
-    VersionKey { id: DocumentId::new([number; 16]), version: 1 }
+    VersionKey { id: DocumentId::issued("union", [number; 10]), version: 1 }
 }
 
 #[test]
@@ -205,7 +210,9 @@ fn the_contracts_answer_what_the_vault_asks() {
     let mut network = Network::new();
     let chain = network.chain();
     assert!(chain.document(&key(1)).unwrap().is_none());
+    assert!(chain.is_answering().unwrap());
     network.submit(key(1), 7);
+    assert_eq!(chain.time(), network.ledger.reader().published().head.time);
     network.submit(key(2), 8);
     let facts = chain.document(&key(1)).unwrap().expect("the block before is not remembered");
     assert_eq!((facts.issuer.as_str(), facts.root, facts.blob_root), ("union", [7; 32], None));
@@ -240,6 +247,23 @@ fn the_contracts_answer_what_the_vault_asks() {
 }
 
 #[test]
+fn a_frozen_contract_is_no_answer() {
+    for name in ["documents", "relations"] {
+        let mut network = Network::new();
+        network.submit(key(1), 7);
+        let chain = network.chain();
+        assert!(chain.is_answering().unwrap());
+        let change = encode(&ChangeContract { name: name.into() });
+        network.decide("contracts", "system", ("freeze_contract", change.clone()));
+        assert!(chain.audience(&key(1)).unwrap().members.is_empty(), "as if nobody were entitled");
+        assert!(!chain.is_answering().unwrap(), "{name}");
+        network.decide("contracts", "system", ("unfreeze_contract", change));
+        assert!(chain.is_answering().unwrap());
+        assert!(!chain.audience(&key(1)).unwrap().members.is_empty());
+    }
+}
+
+#[test]
 fn the_contracts_take_what_the_vault_says() {
     let mut network = Network::new();
     network.submit(key(1), 7);
@@ -256,6 +280,19 @@ fn the_contracts_take_what_the_vault_says() {
     assert!(
         matches!(network.run(&[&service("works")], erased), Outcome::Failed(f) if f.code == "contract.error.no_erasure")
     );
+    // Asked for and kept by the law: neither step is due, and the contract says so too.
+    let chain = network.chain();
+    let contract = ContractName::new(document::CONTRACT).unwrap();
+    let arguments = encode(&(key(1).id, "requested".to_owned()));
+    let ask = Call { contract, method: "request_erasure".into(), arguments };
+    assert_eq!(network.run(&[&user("works")], ask), Outcome::Success);
+    assert_eq!(chain.document(&key(1)).unwrap().unwrap().erasure, ErasureState::Restricted);
+    assert_eq!(chain.due_step(&key(1).id).unwrap(), None);
+    for (step, code) in [(ErasureStep::Order, "contract.error.held"), (ErasureStep::Close, "contract.error.no_erasure")]
+    {
+        let moved = network.run(&[&service("union")], call_of(&Act::MoveErasure { id: key(1).id, step }));
+        assert!(matches!(&moved, Outcome::Failed(failure) if failure.code == code), "{moved:?}");
+    }
     let mut anchor = call_of(&Act::AnchorAudit { previous: Hash32::ZERO, entries: 2, head: Hash32([4; 32]) });
     anchor.arguments = encode(&("works.node".to_owned(), Hash32::ZERO, 2u64, Hash32([4; 32])));
     assert_eq!(network.run(&[&service("works")], anchor), Outcome::Success);

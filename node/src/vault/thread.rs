@@ -13,10 +13,11 @@ use bytes::Bytes;
 use tokio::sync::{broadcast, mpsc, watch};
 use vouch_ledger::{CommittedBlock, Reader, Registry, Storage};
 use vouch_net::{Channel, NetHandle, VaultEvents};
+use vouch_privacy::attachment::Blob;
 use vouch_types::{NodeId, PublicKey, SecretKey, TimestampMs};
 use vouch_vault::{
     Act, Blobs, ChainError, Damage, Effect, Input, Now, Roster, Shelf, Vault, VaultConfig, VaultError, VaultLimits,
-    VaultParts,
+    VaultParts, look_at_file,
 };
 
 use super::{
@@ -37,6 +38,8 @@ const BEGIN_EVERY: Duration = Duration::from_millis(500);
 const DAMAGES_MAX: usize = 16;
 /// How often old audit records are looked for.
 const PRUNE_EVERY: Duration = Duration::from_secs(3_600);
+/// Time until the next go, when one did not come to the end of them.
+const PRUNE_AGAIN: Duration = Duration::from_secs(1);
 /// Audit records forgotten in one go.
 const PRUNE_MAX: usize = 1_000;
 
@@ -68,6 +71,30 @@ pub(super) struct Outlets {
     pub(super) net: NetHandle,
     pub(super) acts: mpsc::Sender<(u64, Act)>,
     pub(super) noticed: Arc<Noticed>,
+    pub(super) blobs: Arc<dyn Blobs>,
+    /// The thread's own inlet, for what work beside it comes to; it does not keep the thread alive.
+    pub(super) requests: mpsc::WeakSender<Request>,
+}
+
+impl Outlets {
+    /// Hashes a file on a thread of its own: the vault has one looked at at a time, and nobody waits for it at the end.
+    fn look(&self, blob: Blob) {
+        let (blobs, requests) = (Arc::clone(&self.blobs), self.requests.clone());
+        let work = move || {
+            let is_it = look_at_file(blobs.as_ref(), &blob).unwrap_or_else(|error| {
+                tracing::error!(root = %blob.root, %error, "a file cannot be looked at");
+                false
+            });
+            let answer: Work = Box::new(move |vault, now| vault.file_looked_at(now, &blob, is_it));
+            if let Some(requests) = requests.upgrade() {
+                // Without the vault's thread nobody waits for it.
+                drop(requests.blocking_send(Request::Ask(answer)));
+            }
+        };
+        if let Err(error) = std::thread::Builder::new().name("vault-look".into()).spawn(work) {
+            tracing::error!(%error, "no thread to look at a file");
+        }
+    }
 }
 
 /// What the thread counts beside the vault's own counters.
@@ -90,6 +117,8 @@ struct Running {
     registry: Arc<Registry>,
     roster: Roster,
     blocks: Blocks,
+    /// While the contracts do not answer, blocks wait.
+    is_answering: bool,
     connections: BTreeMap<PublicKey, u64>,
     timer: Option<Instant>,
     prune_at: Instant,
@@ -139,7 +168,10 @@ impl VaultThread {
     async fn gather(&mut self) -> Batch {
         let mut batch = Batch::default();
         let timer = match &self.running {
-            Some(running) => running.timer.into_iter().chain(running.blocks.due()).min(),
+            Some(running) => {
+                let blocks = if running.is_answering { running.blocks.due() } else { None };
+                running.timer.into_iter().chain(blocks).min()
+            }
             None => Some(Instant::now() + BEGIN_EVERY),
         };
         let Inlets { requests, messages, connections, blocks } = &mut self.inlets;
@@ -186,9 +218,14 @@ impl VaultThread {
         for block in &batch.blocks {
             running.blocks.came(block);
         }
-        let committed = running.blocks.take().map_err(|e| ledger_failed(&e, &self.joining))?;
+        running.is_answering = running.vault.is_answering()?;
+        let committed = if running.is_answering { running.blocks.take() } else { Ok(Vec::new()) };
+        let committed = committed.map_err(|e| ledger_failed(&e, &self.joining))?;
         if let Some(changed) = running.registry_changed(self.materials.reader.published().registry) {
             inputs.push(changed);
+            self.note_key();
+        } else if self.outlets.noticed.key_missing.load(Relaxed) {
+            // Its file may have come since: the folder is not looked at each time the key is asked for.
             self.note_key();
         }
         let Some(running) = &mut self.running else { return Ok(()) };
@@ -203,9 +240,10 @@ impl VaultThread {
             ask(&mut running.vault, now)?;
         }
         if running.prune_at <= Instant::now() {
-            running.prune_at = Instant::now() + PRUNE_EVERY;
             let before = TimestampMs(now.wall.0.saturating_sub(self.materials.audit_keep_ms));
-            running.vault.prune_audit(before, PRUNE_MAX)?;
+            let pruned = running.vault.prune_audit(before, PRUNE_MAX)?;
+            // With more than that an hour the audit would never come to its term.
+            running.prune_at = Instant::now() + if pruned < PRUNE_MAX { PRUNE_EVERY } else { PRUNE_AGAIN };
         }
         let effects = running.vault.step(now, inputs)?;
         effects.into_iter().for_each(|effect| running.carry_out(effect, &self.outlets));
@@ -247,7 +285,9 @@ impl VaultThread {
         tracing::info!(member, from = %vault.height(), to = %published.head.height, "vault runs");
         let registry = published.registry;
         let (connections, timer, prune_at) = (BTreeMap::new(), None, Instant::now());
-        let mut running = Running { vault, member, registry, roster, blocks, connections, timer, prune_at };
+        let is_answering = true;
+        let mut running =
+            Running { vault, member, registry, roster, blocks, is_answering, connections, timer, prune_at };
         effects.into_iter().for_each(|effect| running.carry_out(effect, &self.outlets));
         self.running = Some(running);
         self.note_key();
@@ -329,6 +369,9 @@ impl Running {
                 damages.truncate(DAMAGES_MAX - 1);
                 damages.push_front((Instant::now(), damage));
             }
+            // The vault says so in the log, and to whoever asks how it is.
+            Effect::Unreadable(_) => {}
+            Effect::LookAtFile(blob) => outlets.look(blob),
             Effect::Shredded(document) => tracing::info!(%document, "a private document was erased here"),
             Effect::PeerFault { peer, code } => tracing::warn!(%peer, code, "a peer broke the protocol of the vault"),
         }

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use rocksdb::{
-    BlockBasedOptions, Cache, ColumnFamilyDescriptor, DBCompressionType, DBRecoveryMode, DataBlockIndexType, LogLevel,
-    Options, WriteBufferManager,
+    BlockBasedOptions, Cache, ColumnFamilyDescriptor, DBCompressionType, DBRecoveryMode, DataBlockIndexType, Env,
+    LogLevel, Options, WriteBufferManager,
 };
 use vouch_ledger::storage::Table;
 
@@ -68,6 +68,11 @@ pub(crate) fn database(options: &StoreOptions) -> Result<Options, rocksdb::Error
     db.set_write_buffer_manager(&WriteBufferManager::new_write_buffer_manager(options.write_buffer_bytes, false));
     db.set_max_open_files(i32::from(options.open_files_max));
     db.set_max_background_jobs(i32::from(options.background_jobs));
+    // Compaction comes in bursts, at about the same height on every node, since all write the same. It waits for whatever
+    // else wants a processor, so that blocks do not come late everywhere at once. Flushes do not: writers wait for them.
+    let mut env = Env::new()?;
+    env.lower_thread_pool_cpu_priority();
+    db.set_env(&env);
     db.set_bytes_per_sync(1 << 20);
     db.set_log_level(LogLevel::Warn);
     db.set_keep_log_file_num(4);

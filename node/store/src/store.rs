@@ -98,15 +98,36 @@ impl RocksStore {
         self.checkpoint(&path)?;
         // From here on what was made is removed again when it cannot be opened.
         let mut pin = RocksPin { store: None, path };
-        let failed = |error: rocksdb::Error| StoreError::from_rocksdb("open", &pin.path, &error);
         let options = StoreOptions { cache_bytes: PIN_CACHE_BYTES, ..StoreOptions::default() };
-        let mut database = database(&options).map_err(failed)?;
+        pin.store = Some(Self::for_reading(&pin.path, &options)?);
+        Ok(pin)
+    }
+
+    fn for_reading(path: &Path, options: &StoreOptions) -> Result<Self, StoreError> {
+        let failed = |error: rocksdb::Error| StoreError::from_rocksdb("open", path, &error);
+        let mut database = database(options).map_err(failed)?;
         database.create_if_missing(false);
         database.create_missing_column_families(false);
-        let db = DB::open_cf_descriptors_read_only(&database, &pin.path, tables(&options), false).map_err(failed)?;
-        let store = Self { db, path: pin.path.clone(), failed: AtomicBool::new(false), pins: AtomicU64::new(0) };
-        pin.store = Some(store);
-        Ok(pin)
+        let db = DB::open_cf_descriptors_read_only(&database, path, tables(options), false).map_err(failed)?;
+        Ok(Self { db, path: path.to_path_buf(), failed: AtomicBool::new(false), pins: AtomicU64::new(0) })
+    }
+
+    /// Opens a directory that holds a store, for reading: nothing in it or beside it changes, and every write fails. What the
+    /// write-ahead log holds is read into memory.
+    ///
+    /// # Errors
+    /// [`StoreError`], also when there is no store, or one of a version without some of the tables.
+    pub fn open_read_only(path: impl AsRef<Path>, options: StoreOptions) -> Result<Self, StoreError> {
+        let path = path.as_ref();
+        validate(&options, path)?;
+        if !path.join("CURRENT").exists() {
+            let message = "there is no database".to_owned();
+            return Err(StoreError::Io { operation: "open", path: path.to_path_buf(), message });
+        }
+        check_tables(path)?;
+        let store = Self::for_reading(path, &options)?;
+        store.check_format()?;
+        Ok(store)
     }
 
     /// Copies everything written so far into a new directory on the same file system, which can be opened as a store. Files

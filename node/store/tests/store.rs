@@ -431,6 +431,40 @@ fn a_pinned_view_stays_and_goes_with_its_holder() {
 }
 
 #[test]
+fn a_store_opened_for_reading_is_left_as_it_is() {
+    let dir = TempDir::new().unwrap();
+    let path = dir.path().join("db");
+    let store = open(&path);
+    put(&store, Table::State, "flushed", "1");
+    store.flush().unwrap();
+    put(&store, Table::State, "in the log", "2");
+    let written = dump(&store);
+    drop(store);
+    let content = || {
+        let mut found: Vec<(PathBuf, Vec<u8>)> = std::fs::read_dir(&path)
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .map(|path| (path.clone(), std::fs::read(path).unwrap()))
+            .collect();
+        found.sort();
+        found
+    };
+    let before = content();
+    let reading = RocksStore::open_read_only(&path, SMALL).unwrap();
+    assert_eq!(dump(&reading), written, "what only the log holds too");
+    reading.verify_files().unwrap();
+    let mut batch = Batch::new();
+    batch.put(Table::State, "x", "y");
+    assert!(reading.write(batch, Durability::Synced).is_err());
+    drop(reading);
+    assert!(content() == before, "no file more, less or other");
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1, "nothing beside it");
+    let nowhere = dir.path().join("nowhere");
+    assert!(matches!(RocksStore::open_read_only(&nowhere, SMALL), Err(StoreError::Io { .. })));
+    assert!(!nowhere.exists());
+}
+
+#[test]
 fn a_second_open_is_refused() {
     let directory = TempDir::new().unwrap();
     let store = open(directory.path());

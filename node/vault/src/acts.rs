@@ -1,6 +1,6 @@
 //! What the node says on the chain by itself, through its service account: kept until it is settled there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use vouch_ledger::{Batch, Table};
 use vouch_types::{Hash32, document::Possession};
@@ -42,6 +42,22 @@ pub enum Act {
         /// Hash of the last one.
         head: Hash32,
     },
+    /// An erasure can go on, and nobody's word is missing for that but the time that has passed.
+    MoveErasure {
+        /// The document.
+        id: DocumentId,
+        /// Where to.
+        step: ErasureStep,
+    },
+}
+
+/// How an erasure goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, SchemaRead, SchemaWrite)]
+pub enum ErasureStep {
+    /// What was held back is ordered: neither law nor hold nor dispute keep the document any more.
+    Order,
+    /// The deadline has passed: it is closed, and those who have not attested are named.
+    Close,
 }
 
 /// How an act ended.
@@ -60,6 +76,10 @@ pub enum ActResult {
 pub(crate) struct Acts {
     next: u64,
     open: BTreeMap<u64, Given>,
+    /// Those that are to be given out, in turn: the node carries out a bounded number at a time.
+    waiting: VecDeque<u64>,
+    /// How many are given out.
+    under_way: usize,
     /// When the possessions that lie in their rows become an act; `None` while there are none.
     gather_until: Option<u64>,
 }
@@ -67,7 +87,8 @@ pub(crate) struct Acts {
 #[derive(Debug)]
 struct Given {
     act: Act,
-    again_at: u64,
+    /// Until when it is given out; `None` while it waits for its turn.
+    until: Option<u64>,
 }
 
 impl Acts {
@@ -76,20 +97,26 @@ impl Acts {
         for (key, value) in disk.scan(Table::Vault, &[Kind::Act as u8], None, usize::MAX)? {
             let number = key[1..].try_into().map_err(|_| VaultError::Damaged { what: "an act's number" })?;
             let number = u64::from_be_bytes(number);
-            acts.open.insert(number, Given { act: read(&value)?, again_at: 0 });
+            acts.open.insert(number, Given { act: read(&value)?, until: None });
+            acts.waiting.push_back(number);
             acts.next = number + 1;
         }
         Ok(acts)
     }
 
     pub(crate) fn due(&self) -> Option<u64> {
-        let again = self.open.values().map(|given| given.again_at);
+        let again = self.open.values().filter_map(|given| given.until);
         again.chain(self.gather_until).min()
     }
 
-    /// Acts open.
-    pub(crate) fn load(&self) -> usize {
-        self.open.len()
+    /// Acts open, and those of them that are given out.
+    pub(crate) fn load(&self) -> (usize, usize) {
+        (self.open.len(), self.under_way)
+    }
+
+    /// Whether an act is on its way.
+    pub(crate) fn has(&self, act: &Act) -> bool {
+        self.open.values().any(|given| given.act == *act)
     }
 
     /// Whether the audit's anchor is on its way.
@@ -106,9 +133,23 @@ impl Vault {
         let mut batch = Batch::new();
         put(&mut batch, row(Kind::Act, &[&number.to_be_bytes()]), &act);
         self.disk.apply(batch)?;
-        self.out.push(Effect::Submit { number, act: act.clone() });
-        self.acts.open.insert(number, Given { act, again_at: self.now.steady_ms + self.limits.act_ms });
+        self.acts.open.insert(number, Given { act, until: None });
+        self.acts.waiting.push_back(number);
+        self.give_out();
         Ok(())
+    }
+
+    /// Gives out as many acts as may be under way.
+    fn give_out(&mut self) {
+        while self.acts.under_way < self.limits.acts_max
+            && let Some(number) = self.acts.waiting.pop_front()
+        {
+            if let Some(given) = self.acts.open.get_mut(&number) {
+                given.until = Some(self.now.steady_ms + self.limits.act_ms);
+                self.acts.under_way += 1;
+                self.out.push(Effect::Submit { number, act: given.act.clone() });
+            }
+        }
     }
 
     /// Says on the chain that a version is held, together with others.
@@ -120,20 +161,19 @@ impl Vault {
     }
 
     pub(crate) fn resubmit_acts(&mut self) -> Result<(), VaultError> {
-        let now = self.now.steady_ms;
-        self.acts.open.values_mut().for_each(|given| given.again_at = now);
-        self.acts.gather_until = Some(now);
+        self.acts.gather_until = Some(self.now.steady_ms);
         self.run_acts()
     }
 
     pub(crate) fn run_acts(&mut self) -> Result<(), VaultError> {
         let now = self.now.steady_ms;
         for (number, given) in &mut self.acts.open {
-            if given.again_at <= now {
-                given.again_at = now + self.limits.act_ms;
-                self.out.push(Effect::Submit { number: *number, act: given.act.clone() });
+            if given.until.take_if(|until| *until <= now).is_some() {
+                self.acts.under_way -= 1;
+                self.acts.waiting.push_back(*number);
             }
         }
+        self.give_out();
         while self.acts.gather_until.is_some_and(|until| until <= now) {
             self.acts.gather_until = Some(now + self.limits.possession_gather_ms);
             if self.acts.open.len() >= self.limits.acts_max {
@@ -184,7 +224,10 @@ impl Vault {
         }
         let mut batch = Batch::new();
         batch.delete(Table::Vault, row(Kind::Act, &[&number.to_be_bytes()]));
-        let given = self.acts.open.remove(&number).map(|given| given.act);
+        let given = self.acts.open.remove(&number);
+        self.acts.under_way -= usize::from(given.as_ref().is_some_and(|given| given.until.is_some()));
+        let given = given.map(|given| given.act);
+        self.give_out();
         if let (Some(Act::AnchorAudit { entries, head, .. }), false) = (&given, is_refused) {
             self.audit_anchored(*entries, *head, &mut batch);
         }

@@ -3,106 +3,26 @@
 //! Each record holds the hash of the one before, and the head is anchored on the chain, so that none can be changed, taken
 //! out or put in later without showing. It is durable before anything is shown.
 
+use std::collections::BTreeMap;
+
 use vouch_ledger::{Batch, Table};
-use vouch_types::{AccountId, Hash32, TimestampMs, encode, hash::domain_hash};
+use vouch_types::{Hash32, TimestampMs, encode};
 use wincode::{SchemaRead, SchemaWrite};
+
+pub use vouch_types::document::audit::{Access, AuditFault, AuditRecord, verify};
 
 use crate::{
     acts::Act,
-    disk::{Disk, Kind, mark, put, read, row},
+    disk::{Disk, Kind, above, mark, put, read, row},
     limits::VaultLimits,
     vault::{Vault, VaultError},
-    words::{DocumentId, FieldSet, VersionKey},
+    words::DocumentId,
 };
 
+/// Rows looked at in one go when an earlier vault's records are counted.
+const COUNTED_ROWS: usize = 10_000;
 /// Longest purpose kept, in bytes; longer ones are cut off.
 pub const PURPOSE_BYTES_MAX: usize = 64;
-
-/// How somebody came by private content.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, SchemaRead, SchemaWrite)]
-pub enum Access {
-    /// Fields were asked for to be shown.
-    Read,
-    /// A sealed copy was asked for by a receiver outside the consortium, named by its key.
-    Release,
-    /// An export or evidence package was asked for.
-    Export,
-}
-
-/// One record.
-#[derive(Debug, Clone, PartialEq, Eq, SchemaRead, SchemaWrite)]
-pub struct AuditRecord {
-    /// Its number, from 1, without gaps.
-    pub number: u64,
-    /// When, by this node's clock.
-    pub time: TimestampMs,
-    /// Who; all zero for a receiver by key.
-    pub actor: AccountId,
-    /// How.
-    pub access: Access,
-    /// What.
-    pub key: VersionKey,
-    /// Which fields were shown; none for a refusal.
-    pub fields: FieldSet,
-    /// Why: the code that was stated.
-    pub purpose: String,
-    /// `ok`, or the code of the refusal.
-    pub result: String,
-    /// Hash of the record before; all zero for the first.
-    pub previous: Hash32,
-}
-
-impl AuditRecord {
-    /// Its hash, which the next record names.
-    #[must_use]
-    pub fn hash(&self) -> Hash32 {
-        domain_hash("vouch/read-audit/1", &[&encode(self)])
-    }
-}
-
-/// Where an audit breaks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum AuditFault {
-    /// A record is missing, or stands elsewhere.
-    #[error("record {0} is not where it belongs")]
-    Number(u64),
-    /// A record does not name the one before, or that one was changed.
-    #[error("record {0} does not follow from the one before")]
-    Chain(u64),
-    /// The last record is not the one that was anchored.
-    #[error("the last record is not the one anchored on the chain")]
-    Head,
-}
-
-impl AuditFault {
-    /// Stable code.
-    #[must_use]
-    pub const fn code(&self) -> &'static str {
-        match self {
-            Self::Number(_) => "audit.number",
-            Self::Chain(_) => "audit.chain",
-            Self::Head => "audit.head",
-        }
-    }
-}
-
-/// Checks records that follow `previous`, the hash of record `after`, and end in `head`.
-///
-/// # Errors
-/// [`AuditFault`], the first one found.
-pub fn verify(after: u64, previous: Hash32, records: &[AuditRecord], head: Hash32) -> Result<(), AuditFault> {
-    let mut expected = previous;
-    for (number, record) in (after + 1..).zip(records) {
-        if record.number != number {
-            return Err(AuditFault::Number(number));
-        }
-        if record.previous != expected {
-            return Err(AuditFault::Chain(number));
-        }
-        expected = record.hash();
-    }
-    if expected == head { Ok(()) } else { Err(AuditFault::Head) }
-}
 
 /// The audit's end.
 #[derive(Debug, Default)]
@@ -128,6 +48,44 @@ impl Audit {
         Ok(Self { entries, head, anchored, anchor_at: None })
     }
 
+    /// Counts the records about each document, once: a vault of an earlier version kept the records alone. Counts from the
+    /// beginning when it broke off.
+    pub(crate) fn count(disk: &mut Disk) -> Result<(), VaultError> {
+        let is_counted = row(Kind::Meta, &[b"reads_counted"]);
+        if disk.has(&is_counted)? {
+            return Ok(());
+        }
+        let prefix = row(Kind::AuditOf, &[]);
+        let (mut from, mut counting) = (prefix.clone(), None::<(DocumentId, u64)>);
+        loop {
+            let rows = disk.scan(Table::Vault, &prefix, Some(&from), COUNTED_ROWS)?;
+            let mut batch = Batch::new();
+            for (key, _) in &rows {
+                let id = key.get(prefix.len()..).and_then(<[u8]>::first_chunk);
+                let id = DocumentId::new(*id.ok_or(VaultError::Damaged { what: "a key without a document" })?);
+                match &mut counting {
+                    Some((counted, count)) if *counted == id => *count += 1,
+                    other => {
+                        if let Some((counted, count)) = other.replace((id, 1)) {
+                            put(&mut batch, reads_row(&counted), &count);
+                        }
+                    }
+                }
+            }
+            let last = rows.last().map(|(key, _)| key).filter(|_| rows.len() == COUNTED_ROWS);
+            if let Some(last) = last {
+                from = above(last);
+                disk.apply(batch)?;
+                continue;
+            }
+            if let Some((counted, count)) = counting {
+                put(&mut batch, reads_row(&counted), &count);
+            }
+            mark(&mut batch, is_counted);
+            return disk.apply(batch);
+        }
+    }
+
     pub(crate) fn schedule(&mut self, now: u64, limits: &VaultLimits) {
         self.anchor_at = Some(now + limits.anchor_every_ms);
     }
@@ -140,6 +98,10 @@ impl Audit {
     pub(crate) fn load(&self) -> (u64, u64) {
         (self.entries, self.anchored.entries)
     }
+}
+
+fn reads_row(id: &DocumentId) -> Vec<u8> {
+    row(Kind::ReadsOf, &[id.as_bytes()])
 }
 
 impl Vault {
@@ -156,6 +118,7 @@ impl Vault {
         let mut batch = Batch::new();
         batch.put(Table::VaultAudit, record.number.to_be_bytes(), encode(&record));
         mark(&mut batch, row(Kind::AuditOf, &[record.key.id.as_bytes(), &record.number.to_be_bytes()]));
+        put(&mut batch, reads_row(&record.key.id), &self.reads_of(&record.key.id)?.saturating_add(1));
         self.disk.apply(batch)?;
         self.audit.entries = record.number;
         self.audit.head = record.hash();
@@ -204,6 +167,14 @@ impl Vault {
         records.filter_map(Result::transpose).collect()
     }
 
+    /// How many records there are about a document.
+    ///
+    /// # Errors
+    /// [`VaultError`].
+    pub fn reads_of(&self, id: &DocumentId) -> Result<u64, VaultError> {
+        Ok(self.disk.get(Table::Vault, &reads_row(id))?.unwrap_or(0))
+    }
+
     /// How many records there are, and the hash of the last one.
     #[must_use]
     pub const fn audit_head(&self) -> (u64, Hash32) {
@@ -218,7 +189,7 @@ impl Vault {
     pub fn prune_audit(&mut self, before: TimestampMs, limit: usize) -> Result<usize, VaultError> {
         let mut batch = Batch::new();
         let rows = self.disk.scan(Table::VaultAudit, &[], None, limit)?;
-        let mut count = 0;
+        let (mut count, mut gone) = (0, BTreeMap::<DocumentId, u64>::new());
         for (key, value) in rows {
             let record: AuditRecord = read(&value)?;
             if record.time >= before || record.number >= self.audit.anchored.entries {
@@ -226,7 +197,14 @@ impl Vault {
             }
             batch.delete(Table::Vault, row(Kind::AuditOf, &[record.key.id.as_bytes(), &key]));
             batch.delete(Table::VaultAudit, key);
+            *gone.entry(record.key.id).or_default() += 1;
             count += 1;
+        }
+        for (id, gone) in gone {
+            match self.reads_of(&id)?.saturating_sub(gone) {
+                0 => batch.delete(Table::Vault, reads_row(&id)),
+                left => put(&mut batch, reads_row(&id), &left),
+            }
         }
         self.disk.apply(batch)?;
         self.sync()?;

@@ -4,7 +4,8 @@ use std::{collections::BTreeMap, ops::Range};
 
 use parking_lot::Mutex;
 
-/// The place of files failed; the node must stop.
+/// The place of files failed. Where something was written, the node must stop; where something was read, nothing is known of
+/// it, and it is looked at again.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the place of files failed while it should {operation}: {message}")]
 pub struct BlobError {
@@ -57,6 +58,24 @@ pub trait Blobs: Send + Sync {
     /// # Errors
     /// [`BlobError`].
     fn remove(&self, id: &BlobId) -> Result<(), BlobError>;
+
+    /// Gives a file another name, durably and in the place of what had it; nothing happens when there is none.
+    ///
+    /// # Errors
+    /// [`BlobError`].
+    fn rename(&self, id: &BlobId, to: &BlobId) -> Result<(), BlobError>;
+
+    /// Names of all files whose names begin with a byte, ascending.
+    ///
+    /// # Errors
+    /// [`BlobError`].
+    fn list(&self, first: u8) -> Result<Vec<BlobId>, BlobError>;
+
+    /// Bytes that can still be written here; `None` when nobody can say.
+    ///
+    /// # Errors
+    /// [`BlobError`].
+    fn free_bytes(&self) -> Result<Option<u64>, BlobError>;
 }
 
 /// Files in memory, for tests and the simulator. They survive the vaults that use them, as a disk would.
@@ -64,12 +83,35 @@ pub trait Blobs: Send + Sync {
 pub struct MemoryBlobs {
     files: Mutex<BTreeMap<(BlobId, Part), Vec<u8>>>,
     durable: Mutex<BTreeMap<(BlobId, Part), Vec<u8>>>,
+    free: Mutex<Option<u64>>,
+    unreadable: Mutex<bool>,
 }
 
 impl MemoryBlobs {
     /// Loses what was not synced.
     pub fn crash(&self) {
         *self.files.lock() = self.durable.lock().clone();
+    }
+
+    /// From now on so much is free.
+    pub fn set_free(&self, bytes: u64) {
+        *self.free.lock() = Some(bytes);
+    }
+
+    /// From now on nothing can be read, or everything again: a disk that is not there for a while.
+    pub fn set_unreadable(&self, is_so: bool) {
+        *self.unreadable.lock() = is_so;
+    }
+
+    /// Takes a file away, or a part of it, as something else than this program would.
+    pub fn lose(&self, id: &BlobId, part: Part) {
+        self.files.lock().remove(&(*id, part));
+        self.durable.lock().remove(&(*id, part));
+    }
+
+    fn readable(&self) -> Result<(), BlobError> {
+        let failed = BlobError { operation: "read a file", message: "input/output error".into() };
+        if *self.unreadable.lock() { Err(failed) } else { Ok(()) }
     }
 
     /// Loses everything.
@@ -87,10 +129,12 @@ impl MemoryBlobs {
 
 impl Blobs for MemoryBlobs {
     fn size(&self, id: &BlobId, part: Part) -> Result<Option<u64>, BlobError> {
+        self.readable()?;
         Ok(self.files.lock().get(&(*id, part)).map(|bytes| bytes.len() as u64))
     }
 
     fn read(&self, id: &BlobId, part: Part, range: Range<u64>) -> Result<Vec<u8>, BlobError> {
+        self.readable()?;
         let files = self.files.lock();
         let bytes = files.get(&(*id, part)).map_or(&[][..], Vec::as_slice);
         let at = |offset: u64| usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len());
@@ -127,5 +171,29 @@ impl Blobs for MemoryBlobs {
             self.durable.lock().remove(&(*id, part));
         }
         Ok(())
+    }
+
+    fn rename(&self, id: &BlobId, to: &BlobId) -> Result<(), BlobError> {
+        let (mut files, mut durable) = (self.files.lock(), self.durable.lock());
+        for part in [Part::Data, Part::Tree] {
+            if let Some(bytes) = files.remove(&(*id, part)) {
+                files.insert((*to, part), bytes);
+            }
+            if let Some(bytes) = durable.remove(&(*id, part)) {
+                durable.insert((*to, part), bytes);
+            }
+        }
+        Ok(())
+    }
+
+    fn list(&self, first: u8) -> Result<Vec<BlobId>, BlobError> {
+        self.readable()?;
+        let mut found: Vec<BlobId> = self.files.lock().keys().map(|(id, _)| *id).filter(|id| id[0] == first).collect();
+        found.dedup();
+        Ok(found)
+    }
+
+    fn free_bytes(&self) -> Result<Option<u64>, BlobError> {
+        Ok(*self.free.lock())
     }
 }

@@ -5,15 +5,18 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use vouch_privacy::SchemaFields;
 use vouch_types::{
-    AccountId, Event, Height,
+    AccountId, Event, Height, TimestampMs,
     codec::Format,
     decode,
     document::{Action, Audience, CONTRACT, Decision, ErasureState, Party, PublicField, RECORD_BYTES_MAX, event},
-    relation::{self, RelationState},
+    relation::{self, RelationKind, RelationState},
 };
-use wincode::SchemaRead;
+use wincode::{SchemaRead, SchemaWrite};
 
-use crate::words::{DocumentId, FieldSet, PeerId, VersionKey};
+use crate::{
+    acts::ErasureStep,
+    words::{DocumentId, FieldSet, PeerId, VersionKey},
+};
 
 /// The chain cannot be read; the node must stop.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -89,6 +92,16 @@ pub trait Chain: Send {
     /// The height that answers.
     fn head(&self) -> Height;
 
+    /// The time of its block. A node that has to catch up is behind with it.
+    fn time(&self) -> TimestampMs;
+
+    /// Whether the contracts answer at all. While they are frozen, say for an upgrade, every answer is that there is nothing
+    /// and that nobody may: nothing may follow from that.
+    ///
+    /// # Errors
+    /// [`ChainError`].
+    fn is_answering(&self) -> Result<bool, ChainError>;
+
     /// What the chain says of a version; `None` when it does not know it.
     ///
     /// # Errors
@@ -125,11 +138,35 @@ pub trait Chain: Send {
     /// [`ChainError`].
     fn awaits_erasure(&self, id: &DocumentId, member: &str) -> Result<bool, ChainError>;
 
+    /// How the erasure of a document can go on by itself now, and since when its time has come, in milliseconds since 1970.
+    ///
+    /// # Errors
+    /// [`ChainError`].
+    fn due_step(&self, id: &DocumentId) -> Result<Option<(ErasureStep, u64)>, ChainError>;
+
+    /// Whose word the erasure of a document, once it was ordered, waits for or waited for in vain; `None` when it waits for
+    /// nobody, or `member` was not ordered to carry it out.
+    ///
+    /// # Errors
+    /// [`ChainError`].
+    fn unattested(&self, id: &DocumentId, member: &str) -> Result<Option<Unattested>, ChainError>;
+
     /// The newest version of a document; `None` when the chain does not know it.
     ///
     /// # Errors
     /// [`ChainError`].
     fn latest(&self, id: &DocumentId) -> Result<Option<u32>, ChainError>;
+}
+
+/// Members that were ordered to destroy a document and have not attested it.
+#[derive(Debug, Clone, PartialEq, Eq, SchemaRead, SchemaWrite)]
+pub struct Unattested {
+    /// Until when they must have, in milliseconds since 1970.
+    pub deadline_ms: u64,
+    /// They, ascending.
+    pub members: Vec<String>,
+    /// Whether the erasure waits for them still; else it was closed without them.
+    pub is_open: bool,
 }
 
 /// A member as the vault needs it.
@@ -184,6 +221,8 @@ pub enum ChainChange {
     Relations(Scope),
     /// A document's erasure moved on.
     Erasure(DocumentId),
+    /// A holder attested that its copy is gone.
+    Attested(DocumentId),
 }
 
 /// The name of a party in a [`Scope`]: `member:NAME` or `subject:HEX`.
@@ -212,6 +251,11 @@ pub fn change_of(said: &Event) -> Option<ChainChange> {
         "AudienceChanged" => read::<event::AudienceChanged>(said).and_then(|e| version(e.id, e.version)),
         "ErasureRequested" => read::<event::ErasureRequested>(said).map(|e| ChainChange::Erasure(e.id)),
         "Tombstoned" => read::<event::Tombstoned>(said).map(|e| ChainChange::Erasure(e.id)),
+        "ErasureAttested" => read::<event::ErasureAttested>(said).map(|e| ChainChange::Attested(e.id)),
+        // What held an erasure back may have ended.
+        "HoldChanged" => read::<event::HoldChanged>(said).filter(|e| !e.held).map(|e| ChainChange::Erasure(e.id)),
+        "DisputeChanged" => read::<event::DisputeChanged>(said).map(|e| ChainChange::Erasure(e.id)),
+        "Ruled" => read::<event::Ruled>(said).map(|e| ChainChange::Erasure(e.id)),
         _ => None,
     }
 }
@@ -223,7 +267,9 @@ fn relation_change(said: &Event) -> Option<ChainChange> {
     if changed.state != RelationState::Agreed {
         return None;
     }
-    let is_everyone = changed.party == Party::default();
+    // Who watches over a member sees what it issued, too, and what concerns the persons it registered: that is no list of
+    // documents with that member as a party.
+    let is_everyone = changed.party == Party::default() || changed.kind == RelationKind::Regulates;
     Some(ChainChange::Relations(if is_everyone { Scope::All } else { Scope::Party(party_name(&changed.party)) }))
 }
 
@@ -232,4 +278,28 @@ where
     T: for<'a> SchemaRead<'a, Format, Dst = T>,
 {
     decode("event", &said.data, RECORD_BYTES_MAX).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use vouch_types::{ContractName, encode};
+
+    use super::*;
+
+    #[test]
+    fn who_watches_over_a_member_has_everything_looked_through() {
+        let scope = |kind, party: Party, state| {
+            let data = encode(&relation::RelationshipChanged { id: 1, kind, member: "tax".into(), party, state });
+            let contract = ContractName::new(relation::CONTRACT).unwrap();
+            let said = Event { contract, name: "RelationshipChanged".into(), data };
+            change_of(&said)
+        };
+        let (works, everyone) = (Party::member("works"), Party::default());
+        let all = Some(ChainChange::Relations(Scope::All));
+        assert_eq!(scope(RelationKind::Regulates, works.clone(), RelationState::Agreed), all);
+        assert_eq!(scope(RelationKind::Regulates, everyone, RelationState::Agreed), all);
+        let party = Some(ChainChange::Relations(Scope::Party("member:works".into())));
+        assert_eq!(scope(RelationKind::Serves, works.clone(), RelationState::Agreed), party);
+        assert_eq!(scope(RelationKind::Regulates, works, RelationState::Ended), None);
+    }
 }

@@ -3,13 +3,13 @@
 //! The one room of the vault that handles keys and plain values, and it keeps neither.
 
 use vouch_privacy::{
-    Commitment, CommitmentError, Disclosure, DocumentHeader, FieldKeySet, RecipientKey, RecipientSecret, SealError,
-    SealedDocument, SeededRng, SubjectKey, Wrap, WrapContext,
-    attachment::{Blob, blob_root},
+    Commitment, CommitmentError, Disclosure, DocumentHeader, FieldKeySet, RecipientKey, RecipientSecret, SchemaFields,
+    SealError, SealedDocument, SeededRng, SubjectKey, Wrap, WrapContext,
+    attachment::{AttachmentValue, Blob, FILE_BYTES_MAX, blob_root},
     commitment::Rows,
     sealing::{BlobNotice, Opened, SealedSlot, WrapScope, open_wrap, wrap},
 };
-use vouch_types::{ChainId, CodecError, Hash32, decode, encode, hash::DocumentRoot};
+use vouch_types::{ChainId, CodecError, Hash32, decode, document::FieldKind, encode, hash::DocumentRoot};
 use wincode::{SchemaRead, SchemaWrite};
 use zeroize::Zeroizing;
 
@@ -104,11 +104,7 @@ impl Copy {
 
     /// The files of some fields.
     pub(crate) fn files_of<'a>(&'a self, fields: &'a FieldSet) -> impl Iterator<Item = &'a Blob> {
-        let shown = self.files.iter().filter_map(|notice| match notice {
-            BlobNotice::Shown(blob) => Some(blob),
-            BlobNotice::Hidden(_) => None,
-        });
-        shown.filter(|blob| fields.contains(blob.slot))
+        shown_files(&self.files).filter(|blob| fields.contains(blob.slot))
     }
 
     /// What both together hold. They are of one version: headers and leaves are the same.
@@ -138,15 +134,30 @@ impl Copy {
     }
 }
 
-/// Keys of either of two sets.
-pub(crate) fn united(one: &FieldKeySet, other: &FieldKeySet) -> FieldKeySet {
-    match (one, other) {
-        (FieldKeySet::Whole(_), _) => one.clone(),
-        (_, FieldKeySet::Whole(_)) => other.clone(),
-        (FieldKeySet::Fields(one), FieldKeySet::Fields(other)) => {
-            FieldKeySet::Fields(other.iter().chain(one).map(|(slot, key)| (*slot, key.clone())).collect())
-        }
+/// What two copies of a version give together, each field with the key that it came with: a holder may have sealed it
+/// anew, under keys of its own. `new` has just been opened; where it has all that `old` has, it stays as it is.
+pub(crate) fn united(old: (&Copy, &FieldKeySet), new: (Copy, &FieldKeySet)) -> (Copy, FieldKeySet) {
+    let ((old, old_keys), (new, new_keys)) = (old, new);
+    let kept = old.fields();
+    if kept.is_subset(&new.fields()) {
+        return (new, new_keys.clone());
     }
+    let merged = old.merged(&new);
+    // A field that was lost and comes back is mostly under the same keys as before.
+    let all = merged.fields();
+    let had = old_keys.restrict(&all);
+    let slots = u16::try_from(merged.sealed.slots.len()).unwrap_or(u16::MAX);
+    if all == had.scope(slots) && merged.sealed.open(&had).is_ok() {
+        return (merged, old_keys.clone());
+    }
+    let added = new_keys.restrict(&new.fields().difference(&kept));
+    let keys = match (old_keys.restrict(&kept), added) {
+        (FieldKeySet::Fields(kept), FieldKeySet::Fields(added)) => {
+            FieldKeySet::Fields(kept.into_iter().chain(added).collect())
+        }
+        (kept, _) => kept,
+    };
+    (merged, keys)
 }
 
 pub(crate) fn context(chain: &ChainId, key: &VersionKey) -> WrapContext {
@@ -233,6 +244,11 @@ pub(crate) fn verify(chain: &ChainId, delivery: &Delivery, facts: &Facts, secret
     }
     match content.open(&DocumentRoot(facts.root), &keys) {
         Ok(opened) => {
+            match completeness(&opened.opened, &content.attachments, &facts.schema) {
+                Err(Incomplete { by_issuer: true, .. }) => return Verified::Unreadable("vault.files"),
+                Err(Incomplete { .. }) => return Verified::Broken("vault.withheld"),
+                Ok(()) => {}
+            }
             let sealed = resealed(content, &opened.opened);
             Verified::Good(Box::new(Copy { sealed, files: content.attachments.clone() }), keys)
         }
@@ -244,6 +260,47 @@ pub(crate) fn verify(chain: &ChainId, delivery: &Delivery, facts: &Facts, secret
 /// Whether what the root commits to is no document: the sender gave what the issuer made.
 const fn is_issuers_fault(error: &SealError) -> bool {
     matches!(error, SealError::Commitment(CommitmentError::Disclosure(_) | CommitmentError::SaltLength(_)))
+}
+
+/// A field without the rows or files that its value names.
+struct Incomplete {
+    slot: u16,
+    /// Nobody could give more of it: what the chain commits to is so.
+    by_issuer: bool,
+}
+
+/// Whether fields came with all rows and files that their values name. Neither is needed to compute the root, so that
+/// whoever hands a version on could leave them out and all would still lead to it.
+fn completeness(opened: &Opened, files: &[BlobNotice], schema: &SchemaFields) -> Result<(), Incomplete> {
+    let hides_some = files.iter().any(|notice| matches!(notice, BlobNotice::Hidden(_)));
+    for field in &opened.fields {
+        let (slot, value) = (field.slot, &field.said.value);
+        let kind = schema.field(slot).map(|spec| spec.kind);
+        if kind == Some(FieldKind::Rows) && value.is_object() && field.rows.is_none() {
+            return Err(Incomplete { slot, by_issuer: false });
+        }
+        let is_attachment = kind == Some(FieldKind::Attachment);
+        let list = is_attachment.then(|| AttachmentValue::list_from(value)).flatten();
+        let named = list.map_or(0, |list| list.len());
+        let shown: Vec<&Blob> = shown_files(files).filter(|blob| blob.slot == slot).collect();
+        let mut indexes: Vec<usize> = shown.iter().map(|blob| usize::from(blob.index)).collect();
+        indexes.sort_unstable();
+        indexes.dedup();
+        let is_sound = indexes.len() == shown.len()
+            && indexes.last().is_none_or(|last| *last < named)
+            && shown.iter().all(|blob| (1..=FILE_BYTES_MAX).contains(&blob.bytes));
+        if !is_sound || shown.len() < named {
+            return Err(Incomplete { slot, by_issuer: !is_sound || !hides_some });
+        }
+    }
+    Ok(())
+}
+
+fn shown_files(files: &[BlobNotice]) -> impl Iterator<Item = &Blob> {
+    files.iter().filter_map(|notice| match notice {
+        BlobNotice::Shown(blob) => Some(blob),
+        BlobNotice::Hidden(_) => None,
+    })
 }
 
 /// A delivery as it is kept.
@@ -286,13 +343,18 @@ pub(crate) struct Shown {
     pub(crate) rows: Vec<(u16, Rows)>,
 }
 
-/// Opens some fields and checks once more that the whole leads to the root on the chain.
-pub(crate) fn disclose(copy: &Copy, keys: &FieldKeySet, fields: &FieldSet, facts: &Facts) -> Result<Shown, Place> {
+/// Opens some fields that lead, with all the rest, to the root on the chain.
+fn open_proven(copy: &Copy, keys: &FieldKeySet, fields: &FieldSet, facts: &Facts) -> Result<Opened, Place> {
     let whole = copy.sealed.root().map_err(|_| Place::Leaves)?;
     if *whole.as_bytes() != facts.root || files_root(&copy.files) != facts.blob_root.map(Hash32) {
         return Err(Place::Leaves);
     }
-    let opened = copy.sealed.open(&keys.restrict(fields)).map_err(|error| place_of(copy, keys, &error))?;
+    copy.sealed.open(&keys.restrict(fields)).map_err(|error| place_of(copy, keys, &error))
+}
+
+/// Opens some fields and checks once more that the whole leads to the root on the chain.
+pub(crate) fn disclose(copy: &Copy, keys: &FieldKeySet, fields: &FieldSet, facts: &Facts) -> Result<Shown, Place> {
+    let opened = open_proven(copy, keys, fields, facts)?;
     let leaves = copy.sealed.slots.iter().map(|slot| slot.leaf.0).collect();
     let rows = opened.fields.iter().filter_map(|field| field.rows.clone().map(|rows| (field.slot, rows))).collect();
     let disclosures = opened.fields.iter().map(|field| (field.slot, field.disclosure.clone())).collect();
@@ -308,9 +370,10 @@ fn files_root(files: &[BlobNotice]) -> Option<Hash32> {
     blob_root(&leaves.collect::<Vec<_>>())
 }
 
-/// Checks a copy at rest: that all of it opens and leads to the root on the chain.
+/// Checks a copy at rest: that all of it opens, leads to the root on the chain, and is there with its rows and files.
 pub(crate) fn check_copy(copy: &Copy, keys: &FieldKeySet, facts: &Facts) -> Result<(), Place> {
-    disclose(copy, keys, &copy.fields(), facts).map(drop)
+    let opened = open_proven(copy, keys, &copy.fields(), facts)?;
+    completeness(&opened, &copy.files, &facts.schema).map_err(|incomplete| Place::Field(incomplete.slot))
 }
 
 /// Which field an error is about; found by opening them one by one.
@@ -346,4 +409,189 @@ pub fn seal_for(
     let all = FieldSet::first(header.slots);
     let files = files.into_iter().map(BlobNotice::Shown).collect();
     Ok(Delivery { key, content: sealed.deliver(&all, wrap, files) })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeMap, sync::Arc};
+
+    use serde_json::json;
+    use vouch_privacy::{Document, DocumentKeys, FieldSpec, Grade, attachment::CHUNK_LOG};
+    use vouch_types::document::{Category, DocumentId, ErasureState};
+
+    use super::*;
+    use crate::message::fits_messages;
+
+    const CHAIN: ChainId = ChainId([7; 32]);
+
+    fn schema() -> Arc<SchemaFields> {
+        let field = |name: &str, kind| FieldSpec {
+            name: name.into(),
+            kind,
+            grade: Grade::SENSITIVE,
+            public: false,
+            required: false,
+        };
+        let fields = vec![field("items", FieldKind::Rows), field("files", FieldKind::Attachment)];
+        Arc::new(SchemaFields::new("order", 1, Category::Transaction, fields).unwrap())
+    }
+
+    /// A document with two rows and two files, for the member with this secret.
+    fn made(secret: &RecipientSecret, bytes: [u64; 2]) -> (Delivery, Facts) {
+        sealed(secret, bytes, 1)
+    }
+
+    /// The same, sealed under keys made from `seed`; its root is the same for each of them.
+    fn sealed(secret: &RecipientSecret, bytes: [u64; 2], seed: u8) -> (Delivery, Facts) {
+        let schema = schema();
+        let mut rng = SeededRng::from_seed(&[1; 32]);
+        let named = |name: &str| AttachmentValue {
+            b3: Hash32([1; 32]),
+            b3_key: Hash32([2; 32]),
+            chunk_log: CHUNK_LOG,
+            media: "application/pdf".into(),
+            name: name.into(),
+            size: 5,
+        };
+        let values = BTreeMap::from([
+            ("items".to_owned(), json!([{"n": 1}, {"n": 2}])),
+            ("files".to_owned(), serde_json::to_value([named("a"), named("b")]).unwrap()),
+        ]);
+        let header = DocumentHeader::new(&schema, "works", DocumentId::new([5; 16]), 1, None);
+        let keys = DocumentKeys::generate(&mut rng);
+        let commitment = Commitment::build(&Document { header, values }, &schema, &keys.secret).unwrap();
+        let keys = DocumentKeys::generate(&mut SeededRng::from_seed(&[seed; 32]));
+        let blob = |index: u16, bytes| Blob { slot: 1, index, bytes, root: Hash32([index.to_le_bytes()[0]; 32]) };
+        let files = vec![blob(0, bytes[0]), blob(1, bytes[1])];
+        let delivery = seal_for(&CHAIN, &commitment, &keys, files, &secret.public(), &mut rng).unwrap();
+        let facts = Facts {
+            issuer: "works".into(),
+            schema,
+            root: *commitment.root().as_bytes(),
+            blob_root: delivery.content.blob_root().map(|root| root.0),
+            public: Vec::new(),
+            erasure: ErasureState::None,
+        };
+        (delivery, facts)
+    }
+
+    fn code(delivery: &Delivery, facts: &Facts, secret: RecipientSecret) -> String {
+        match verify(&CHAIN, delivery, facts, &HeldSecrets(vec![secret])) {
+            Verified::Good(copy, keys) => {
+                assert_eq!(check_copy(&copy, &keys, facts), Ok(()));
+                "good".into()
+            }
+            Verified::Unreadable(code) => format!("issuer: {code}"),
+            Verified::Broken(code) => format!("sender: {code}"),
+        }
+    }
+
+    fn secret() -> RecipientSecret {
+        RecipientSecret::from_bytes([3; 32])
+    }
+
+    #[test]
+    fn what_comes_without_its_rows_or_files_is_not_taken() {
+        let (whole, facts) = made(&secret(), [40, 41]);
+        assert_eq!(code(&whole, &facts, secret()), "good");
+        let mut less = whole.clone();
+        less.content.slots[0].rows.clear();
+        assert_eq!(code(&less, &facts, secret()), "sender: vault.withheld");
+        for hidden in 0..2 {
+            let mut less = whole.clone();
+            let BlobNotice::Shown(blob) = less.content.attachments[hidden] else { panic!("a file") };
+            less.content.attachments[hidden] = BlobNotice::Hidden(blob.leaf());
+            assert_eq!(code(&less, &facts, secret()), "sender: vault.withheld");
+        }
+    }
+
+    #[test]
+    fn a_copy_without_its_rows_or_files_is_damaged() {
+        let (whole, facts) = made(&secret(), [40, 41]);
+        let Verified::Good(copy, keys) = verify(&CHAIN, &whole, &facts, &HeldSecrets(vec![secret()])) else {
+            panic!("it is good");
+        };
+        let mut less = (*copy).clone();
+        less.sealed.slots[0].rows.clear();
+        assert_eq!(check_copy(&less, &keys, &facts), Err(Place::Field(0)));
+        let mut less = *copy;
+        let BlobNotice::Shown(blob) = less.files[1] else { panic!("a file") };
+        less.files[1] = BlobNotice::Hidden(blob.leaf());
+        assert_eq!(check_copy(&less, &keys, &facts), Err(Place::Field(1)));
+    }
+
+    #[test]
+    fn what_is_staged_reaches_who_may_read_a_part_of_it() {
+        let field = |slot: u16| FieldSpec {
+            name: format!("f{slot}"),
+            kind: FieldKind::Text,
+            grade: Grade::SENSITIVE,
+            public: false,
+            required: false,
+        };
+        for slots in [1u16, 2, 40, 1_024] {
+            let schema = SchemaFields::new("wide", 1, Category::Transaction, (0..slots).map(field).collect()).unwrap();
+            let mut rng = SeededRng::from_seed(&[4; 32]);
+            let header = DocumentHeader::new(&schema, "works", DocumentId::new([5; 16]), 1, None);
+            let keys = DocumentKeys::generate(&mut rng);
+            let values = BTreeMap::new();
+            let commitment = Commitment::build(&Document { header, values }, &schema, &keys.secret).unwrap();
+            let sealed = vouch_privacy::sealing::seal_with(&commitment, &keys, &mut rng).unwrap();
+            let copy = Copy { sealed, files: Vec::new() };
+            let key = VersionKey { id: DocumentId::new([5; 16]), version: 1 };
+            let mut length = |fields: u16, keys: &FieldKeySet| {
+                let (fields, to) = (FieldSet::first(fields), secret().public().0.0);
+                deliver(&CHAIN, &key, &copy, keys, &fields, &to, &mut rng).unwrap().to_bytes().len()
+            };
+            let whole = length(slots, &keys.all());
+            // The longest whole that may be staged, and what each part of it would be.
+            let room = (0..=MESSAGE_BYTES_MAX - whole).rev().find(|room| fits_messages(whole + room, slots)).unwrap();
+            let parts: Vec<u16> = if slots > 40 { vec![slots - 1, slots] } else { (1..=slots).collect() };
+            let lengths = parts.iter().map(|fields| length(*fields, &keys.all().restrict(&FieldSet::first(*fields))));
+            let longest = lengths.max().unwrap();
+            assert!(slots < 40 || longest > whole + 1_000, "{slots}: {longest} of {whole}");
+            assert!(longest + room + crate::message::FRAME_BYTES <= MESSAGE_BYTES_MAX, "{slots}: {longest} of {whole}");
+        }
+    }
+
+    /// A part of a version as it is kept, sealed under keys made from `seed`.
+    fn kept(seed: u8, fields: &[u16]) -> (Copy, FieldKeySet, Facts) {
+        let (whole, facts) = sealed(&secret(), [40, 41], seed);
+        let open = |delivery: &Delivery| match verify(&CHAIN, delivery, &facts, &HeldSecrets(vec![secret()])) {
+            Verified::Good(copy, keys) => (*copy, keys),
+            Verified::Unreadable(code) | Verified::Broken(code) => panic!("{code}"),
+        };
+        let (copy, keys) = open(&whole);
+        let fields = fields.iter().copied().collect();
+        let to = secret().public().0.0;
+        let mut rng = SeededRng::from_seed(&[seed; 32]);
+        let part = deliver(&CHAIN, &whole.key, &copy, &keys, &fields, &to, &mut rng).unwrap();
+        let (copy, keys) = open(&part);
+        (copy, keys, facts)
+    }
+
+    #[test]
+    fn parts_sealed_under_different_keys_all_open_together() {
+        let all: &[u16] = &[0, 1];
+        for (had, came) in [(&all[..1], &all[1..]), (&all[..1], all), (all, &all[..1]), (all, all)] {
+            let ((old, old_keys, facts), (new, new_keys, _)) = (kept(2, had), kept(3, came));
+            let (copy, keys) = united((&old, &old_keys), (new, &new_keys));
+            assert_eq!(copy.fields(), FieldSet::first(2));
+            assert_eq!(check_copy(&copy, &keys, &facts), Ok(()), "{had:?} and then {came:?}");
+            let again = united((&copy, &keys), (copy.clone(), &keys));
+            assert_eq!(check_copy(&again.0, &again.1, &facts), Ok(()));
+        }
+        // A field of the whole was lost, and comes back from somebody who sealed it anew.
+        let ((old, old_keys, facts), (new, new_keys, _)) = (kept(2, all), kept(3, &all[1..]));
+        let (copy, keys) = united((&old.without(1), &old_keys), (new, &new_keys));
+        assert_eq!(check_copy(&copy, &keys, &facts), Ok(()));
+    }
+
+    #[test]
+    fn files_of_no_possible_length_are_their_issuers_fault() {
+        for bytes in [0, FILE_BYTES_MAX + 1, u64::MAX] {
+            let (whole, facts) = made(&secret(), [40, bytes]);
+            assert_eq!(code(&whole, &facts, secret()), "issuer: vault.files", "{bytes}");
+        }
+    }
 }

@@ -12,7 +12,7 @@ use crate::{
     chain::fields_of,
     copy,
     disk::{Kind, above, mark, peer_bytes, put, row, version_at_end},
-    message::{Message, Receipt, Refusal},
+    message::{FRAME_BYTES, MESSAGE_BYTES_MAX, Message, Receipt, Refusal},
     vault::{PerPeer, Vault, VaultError},
     words::{FieldSet, PeerId, VersionKey},
 };
@@ -233,14 +233,20 @@ impl Vault {
         if let Some(wanted) = wanted {
             fields = fields.intersection(wanted);
         }
-        let Some(opened) = self.open_copy(key)? else { return Ok(None) };
+        let Some(opened) = self.open_copy(key)?.filter(|opened| opened.is_of(&facts)) else { return Ok(None) };
         let fields = fields.intersection(&opened.held.fields);
         if fields.is_empty() {
             return Ok(None);
         }
         let (chain, rng) = (&self.chain_id, &mut self.rng);
         let delivery = copy::deliver(chain, key, &opened.copy, &opened.keys, &fields, &recipient, rng);
-        Ok(delivery.map(|delivery| delivery.to_bytes()))
+        let Some(bytes) = delivery.map(|delivery| delivery.to_bytes()) else { return Ok(None) };
+        if bytes.len() + FRAME_BYTES > MESSAGE_BYTES_MAX {
+            // Nobody would take it, however often it is sent. What was staged by the rules is never so large.
+            tracing::error!(%key, member, bytes = bytes.len(), "a delivery is too large, it is not made");
+            return Ok(None);
+        }
+        Ok(Some(bytes))
     }
 
     pub(crate) fn receive_receipt(&mut self, from: PeerId, receipt: &Receipt) -> Result<(), VaultError> {

@@ -20,18 +20,28 @@ use crate::{
 pub(crate) enum Kind {
     /// Sequence → an act for the chain.
     Act = b'a',
+    /// Document → whose word its erasure waits for.
+    Awaited = b'k',
     /// Document, sequence → nothing: which audit records are about it.
     AuditOf = b'u',
+    /// Hash of a file whose rows went → nothing: its bytes are to follow.
+    Gone = b'd',
     /// Issuer, version → fields possessed.
     ByIssuer = b'i',
     /// Document → how it was erased here.
     Erased = b'e',
+    /// Document → how many audit records are about it.
+    ReadsOf = b'c',
     /// Hash of a file → its length: it is here whole.
     File = b'f',
+    /// Hash of a file, version → nothing: which versions name it.
+    FileOf = b'g',
     /// Version → what is held of it.
     Held = b'h',
     /// Name → single facts.
     Meta = b'm',
+    /// Hash of a file of which no other row speaks → since when.
+    Orphan = b'n',
     /// Peer, version → nothing: what is to be delivered.
     Outbox = b'o',
     /// Version → fields possessed, not said on the chain yet.
@@ -48,6 +58,8 @@ pub(crate) enum Kind {
     Sweep = b'p',
     /// Version, file → how far it is fetched.
     Transfer = b't',
+    /// Version, file → how far a client has uploaded it.
+    Upload = b'l',
     /// Version → nothing: what is to be had and is not.
     Wanted = b'w',
 }

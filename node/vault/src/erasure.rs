@@ -4,7 +4,7 @@
 //! document back: without the key its copy is noise, and the mark says that it is to go.
 
 use vouch_ledger::{Batch, Table};
-use vouch_types::{Hash32, Height, Signature, encode, hash::domain_hash};
+use vouch_types::{Hash32, Height, Signature, document::ErasureState, encode, hash::domain_hash};
 use wincode::{SchemaRead, SchemaWrite};
 
 use crate::{
@@ -60,7 +60,29 @@ impl Vault {
         for version in 1..=latest {
             self.consider(&VersionKey { id: *id, version }, false)?;
         }
-        Ok(())
+        self.move_erasure_on(id, false)
+    }
+
+    /// Has an erasure go on when its time has come: the contract does nothing by itself. The issuer's nodes do, and when
+    /// they are gone, `any_holder` does after a while.
+    pub(crate) fn move_erasure_on(&mut self, id: &DocumentId, any_holder: bool) -> Result<(), VaultError> {
+        self.await_erasure(id)?;
+        let Some(facts) = self.chain.document(&VersionKey { id: *id, version: 1 })? else { return Ok(()) };
+        let is_issuer = facts.issuer == self.member;
+        let is_under_way = matches!(facts.erasure, ErasureState::Restricted | ErasureState::Ordered);
+        if !is_under_way || !(is_issuer || any_holder) {
+            return Ok(());
+        }
+        let Some((step, since_ms)) = self.chain.due_step(id)? else { return Ok(()) };
+        if !is_issuer {
+            let is_late = since_ms.saturating_add(self.limits.erasure_patience_ms) <= self.chain.time().0;
+            let holds = !self.disk.scan(Table::VaultCopies, id.as_bytes(), None, 1)?.is_empty();
+            if !is_late || !(holds || self.is_erased(id)?) {
+                return Ok(());
+            }
+        }
+        let act = Act::MoveErasure { id: *id, step };
+        if self.acts.has(&act) { Ok(()) } else { self.act(act) }
     }
 
     /// Destroys everything of a document, and says so on the chain. Done again it finishes what was begun.
@@ -119,7 +141,9 @@ impl Vault {
         }
         self.fetches.forget(id);
         self.transfers.forget(id);
+        self.openings.forget(id);
         self.disk.apply(batch)?;
+        self.drop_uploads_of(id)?;
         loop {
             let prefix = row(Kind::ReceiptOf, &[id.as_bytes()]);
             let rows = self.disk.scan(Table::Vault, &prefix, None, ROWS_MAX)?;
@@ -150,8 +174,10 @@ impl Vault {
         let mut batch = Batch::new();
         // A copy that cannot even be decoded names no files; without its key what stays of them is noise.
         if let Some(copy) = self.copy(key)? {
-            for blob in copy.files_of(&copy.fields()) {
-                self.remove_file(blob, &mut batch)?;
+            // Also those of a field that was dropped since it was damaged, and has not come back.
+            let all = FieldSet::first(u16::try_from(copy.sealed.slots.len()).unwrap_or(u16::MAX));
+            for blob in copy.files_of(&all) {
+                self.remove_file(key, blob, &mut batch)?;
             }
         }
         let held = row(Kind::Held, &[&key.to_bytes()]);

@@ -17,7 +17,9 @@ use crate::{
 };
 
 /// Pause before a holder that was busy is asked again, in milliseconds.
-const BUSY_MS: u64 = 250;
+pub(crate) const BUSY_MS: u64 = 250;
+/// How often in a row a holder may be busy; then the next one is asked, as if it had nothing.
+pub(crate) const BUSY_MAX: u8 = 8;
 
 /// What is looked for at the moment.
 #[derive(Debug, Default)]
@@ -58,6 +60,14 @@ struct Search {
     not_before: u64,
     tried: usize,
     asked: Option<(PeerId, u64)>,
+    /// How often in a row the holder was busy.
+    busy: u8,
+}
+
+impl Search {
+    const fn new(not_before: u64) -> Self {
+        Self { not_before, tried: 0, asked: None, busy: 0 }
+    }
 }
 
 impl Fetches {
@@ -117,7 +127,7 @@ impl Vault {
         self.fetches.note(*key, self.now.steady_ms, self.limits.fetch_window);
         if self.fetches.window.len() < self.limits.fetch_window {
             let not_before = self.now.steady_ms + patience_ms;
-            self.fetches.window.entry(*key).or_insert(Search { not_before, tried: 0, asked: None });
+            self.fetches.window.entry(*key).or_insert(Search::new(not_before));
         } else {
             // It may lie before the cursor: the walk after this one meets it.
             self.fetches.more = true;
@@ -182,7 +192,7 @@ impl Vault {
         let from = self.fetches.cursor.as_deref().map(above);
         let found = self.disk.scan(Table::Vault, &[Kind::Wanted as u8], from.as_deref(), room)?;
         for (wanted, _) in &found {
-            let search = Search { not_before: self.now.steady_ms, tried: 0, asked: None };
+            let search = Search::new(self.now.steady_ms);
             let key = version_at_end(wanted)?;
             self.fetches.note(key, self.now.steady_ms, self.limits.fetch_window);
             self.fetches.window.entry(key).or_insert(search);
@@ -248,9 +258,12 @@ impl Vault {
             return;
         }
         search.asked = None;
-        if refusal == Refusal::Busy {
+        if refusal == Refusal::Busy && search.busy < BUSY_MAX {
+            search.busy += 1;
             search.tried = search.tried.saturating_sub(1);
             search.not_before = self.now.steady_ms + BUSY_MS;
+        } else {
+            search.busy = 0;
         }
     }
 
@@ -260,6 +273,7 @@ impl Vault {
             && search.asked.is_some_and(|(asked, _)| asked == *from)
         {
             search.asked = None;
+            search.busy = 0;
             if took_it {
                 // It may have been a part only; then all the others may have more.
                 search.tried = 0;

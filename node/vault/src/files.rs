@@ -9,33 +9,29 @@ use std::{
 use bao_tree::{
     BaoTree, BlockSize, ChunkNum, ChunkRanges,
     io::{
-        BaoContentItem,
+        BaoContentItem, EncodeError,
         outboard::PreOrderOutboard,
         sync::{DecodeResponseIter, ReadAt, WriteAt, encode_ranges_validated, outboard},
     },
 };
 use vouch_ledger::{Batch, Table};
-use vouch_privacy::attachment::{Blob, CHUNK_LOG};
+use vouch_privacy::attachment::{Blob, CHUNK_LOG, GROUP_BYTES};
 use vouch_types::Hash32;
 use wincode::{SchemaRead, SchemaWrite};
 
 use crate::{
-    blobs::{BlobError, Blobs, Part},
+    blobs::{BlobError, BlobId, Blobs, Part},
     chain::fields_of,
     disk::{Kind, above, put, read, row},
+    fetch::{BUSY_MAX, BUSY_MS},
     message::{FileKey, Message, Refusal},
     scrub::Place,
     vault::{Vault, VaultError},
-    words::{DocumentId, FieldSet, Now, PeerId, VersionKey},
+    words::{DocumentId, FieldSet, PeerId, VersionKey},
 };
 
 /// Bytes of a piece: what one message carries.
 pub const PIECE_BYTES: u64 = 256 << 10;
-/// Bytes of a group: to which a changed byte is located.
-pub const GROUP_BYTES: u64 = 1 << (10 + CHUNK_LOG);
-
-/// Pause before a holder that was busy is asked again, in milliseconds.
-const BUSY_MS: u64 = 250;
 
 /// How far a file is fetched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, SchemaRead, SchemaWrite)]
@@ -54,17 +50,22 @@ impl Transfer {
 }
 
 pub(crate) fn transfer_row(key: &VersionKey, file: &FileKey) -> Vec<u8> {
-    row(Kind::Transfer, &[&key.to_bytes(), &file.slot.to_be_bytes(), &file.index.to_be_bytes()])
+    place_row(Kind::Transfer, key, file)
 }
 
-fn of_transfer_row(found: &[u8]) -> Result<(VersionKey, FileKey), VaultError> {
-    let damaged = VaultError::Damaged { what: "a file's row" };
-    let rest = found.get(1..).ok_or_else(|| damaged.clone())?;
-    let (version, file) = rest.split_at_checked(VersionKey::BYTES).ok_or_else(|| damaged.clone())?;
-    let (Some(key), Ok(file)) = (VersionKey::from_bytes(version), <[u8; 4]>::try_from(file)) else {
-        return Err(damaged);
+/// A row about one of a version's files.
+pub(crate) fn place_row(kind: Kind, key: &VersionKey, file: &FileKey) -> Vec<u8> {
+    row(kind, &[&key.to_bytes(), &file.slot.to_be_bytes(), &file.index.to_be_bytes()])
+}
+
+/// Version and file of such a row.
+pub(crate) fn place_of(found: &[u8]) -> Result<(VersionKey, FileKey), VaultError> {
+    let parts = found.get(1..).and_then(|rest| rest.split_at_checked(VersionKey::BYTES));
+    let (Some(key), Some(Ok([a, b, c, d]))) =
+        (parts.and_then(|(key, _)| VersionKey::from_bytes(key)), parts.map(|(_, file)| <[u8; 4]>::try_from(file)))
+    else {
+        return Err(VaultError::Damaged { what: "a file's row" });
     };
-    let [a, b, c, d] = file;
     Ok((key, FileKey { slot: u16::from_be_bytes([a, b]), index: u16::from_be_bytes([c, d]) }))
 }
 
@@ -125,37 +126,71 @@ fn failed(operation: &'static str) -> impl Fn(io::Error) -> BlobError {
     move |error| BlobError { operation, message: error.to_string() }
 }
 
-/// Writes the tree of a file that was handed over, and compares its hash. It reads the whole file, about a second for a
-/// GiB.
-///
-/// # Errors
-/// [`BlobError`].
-pub fn index_file(blobs: &dyn Blobs, blob: &Blob) -> Result<bool, BlobError> {
-    if blobs.size(&blob.root.0, Part::Data)?.unwrap_or_default() != blob.bytes {
+/// Writes the tree of a file that lies under the name `id`, and compares its hash. It reads the whole file, about a second
+/// for a GiB.
+pub(crate) fn index_file(blobs: &dyn Blobs, id: &BlobId, blob: &Blob) -> Result<bool, BlobError> {
+    if blobs.size(id, Part::Data)?.unwrap_or_default() != blob.bytes {
         return Ok(false);
     }
     let tree = tree_of(blob.bytes);
-    let stored = |part| Stored { blobs, id: &blob.root.0, part };
+    let stored = |part| Stored { blobs, id, part };
     let made = PreOrderOutboard { root: blake3::Hash::from_bytes([0; 32]), tree, data: stored(Part::Tree) };
     let reading = Reading { stored: stored(Part::Data), at: 0 };
     let root = outboard(reading, tree, made).map_err(failed("hash"))?;
     Ok(root == blake3::Hash::from_bytes(blob.root.0))
 }
 
-/// The bytes of a range with the proof that they are the file's; `None` when what lies here is not.
-fn cut_piece(blobs: &dyn Blobs, blob: &Blob, from: u64, to: u64) -> Option<Vec<u8>> {
+/// The bytes of a range with the proof that they are the file's; `None` when what lies here is not. The proof covers whole
+/// groups.
+///
+/// # Errors
+/// [`BlobError`] when it cannot be read: then nothing is known of it.
+pub fn cut_piece(blobs: &dyn Blobs, blob: &Blob, from: u64, to: u64) -> Result<Option<Vec<u8>>, BlobError> {
     let stored = |part| Stored { blobs, id: &blob.root.0, part };
     let root = blake3::Hash::from_bytes(blob.root.0);
     let tree = PreOrderOutboard { root, tree: tree_of(blob.bytes), data: stored(Part::Tree) };
     let mut piece = Vec::new();
-    encode_ranges_validated(stored(Part::Data), tree, &chunks(from, to), &mut piece).ok()?;
-    Some(piece)
+    match encode_ranges_validated(stored(Part::Data), tree, &chunks(from, to), &mut piece) {
+        Ok(()) => Ok(Some(piece)),
+        // Shorter than it should be is damage; everything else that the system says is not.
+        Err(EncodeError::Io(error)) if error.kind() != io::ErrorKind::UnexpectedEof => Err(failed("read")(error)),
+        Err(_) => Ok(None),
+    }
+}
+
+/// What a check of a range came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Checked {
+    /// It is the file's.
+    Intact,
+    /// These bytes are not; they are fetched anew.
+    Damaged(u64, u64),
+    /// It cannot be read now.
+    Unreadable,
+}
+
+/// The groups of a range that are not the file's, from the first to the last; `None` when a second look finds none, since a
+/// damaged hash above them fails each below it.
+fn damage_within(blobs: &dyn Blobs, blob: &Blob, from: u64, to: u64) -> Result<Option<(u64, u64)>, BlobError> {
+    if cut_piece(blobs, blob, from, to)?.is_some() {
+        return Ok(None);
+    }
+    let mut at = from;
+    let mut damaged: Option<(u64, u64)> = None;
+    while at < to {
+        let end = to.min(at + GROUP_BYTES);
+        if cut_piece(blobs, blob, at, end)?.is_none() {
+            damaged = Some((damaged.map_or(at, |(begin, _)| begin), end));
+        }
+        at = end;
+    }
+    Ok(damaged)
 }
 
 /// Checks a piece and writes it; false when it is not the file's.
 fn take_piece(blobs: &dyn Blobs, blob: &Blob, from: u64, piece: &[u8]) -> Result<bool, BlobError> {
     let tree = tree_of(blob.bytes);
-    let to = blob.bytes.min(from + PIECE_BYTES);
+    let to = blob.bytes.min(from.saturating_add(PIECE_BYTES));
     let mut rest = piece;
     let ranges = chunks(from, to);
     let items = DecodeResponseIter::new(blake3::Hash::from_bytes(blob.root.0), tree, &mut rest, &ranges);
@@ -203,18 +238,21 @@ struct Running {
     holder: Option<PeerId>,
     tried: usize,
     not_before: u64,
+    /// How often in a row the holder was busy.
+    busy: u8,
 }
 
 impl Running {
     fn new(transfer: Transfer) -> Self {
         let (asked, ahead) = (BTreeMap::new(), BTreeSet::new());
         let synced = transfer.done;
-        Self { transfer, synced, next: transfer.done, asked, ahead, holder: None, tried: 0, not_before: 0 }
+        Self { transfer, synced, next: transfer.done, asked, ahead, holder: None, tried: 0, not_before: 0, busy: 0 }
     }
 
     /// The holder is of no use: the next one begins where this one ended.
     fn give_up_holder(&mut self) {
         self.holder = None;
+        self.busy = 0;
         self.next = self.transfer.done;
         self.asked.clear();
         self.ahead.clear();
@@ -244,6 +282,11 @@ impl Transfers {
         self.running.len()
     }
 
+    /// It is not to be fetched any more.
+    pub(crate) fn remove(&mut self, key: &VersionKey, file: &FileKey) {
+        self.running.remove(&(*key, *file));
+    }
+
     /// When something is to be done; `most` may be fetched at a time.
     pub(crate) fn due(&self, now: u64, most: usize) -> Option<u64> {
         let pieces = self.running.values().flat_map(|running| running.asked.values().copied());
@@ -253,54 +296,20 @@ impl Transfers {
     }
 }
 
-fn file_row(root: &Hash32) -> Vec<u8> {
+/// Says that a version names a file.
+pub(crate) fn file_of_row(blob: &Blob, key: &VersionKey) -> Vec<u8> {
+    row(Kind::FileOf, &[&blob.root.0, &key.to_bytes()])
+}
+
+pub(crate) fn file_row(root: &Hash32) -> Vec<u8> {
     row(Kind::File, &[&root.0])
 }
 
 impl Vault {
     /// Whether a file is here whole.
     pub(crate) fn has_file(&self, blob: &Blob) -> Result<bool, VaultError> {
-        Ok(blob.bytes == 0 || self.disk.has(&file_row(&blob.root))?)
-    }
-
-    /// A file whose ciphertext was written into the place of files: checked, and from then on here. It reads the whole file,
-    /// see [`index_file`]. False when it is not what its hash says.
-    ///
-    /// # Errors
-    /// [`VaultError`].
-    pub fn take_file(&mut self, now: Now, blob: &Blob) -> Result<bool, VaultError> {
-        if !index_file(self.blobs.as_ref(), blob)? {
-            return Ok(false);
-        }
-        self.take_indexed_file(now, blob)?;
-        Ok(true)
-    }
-
-    /// The same for a file of which [`index_file`] said just now that it is what its hash says: so that a large one is read
-    /// beside the vault's thread.
-    ///
-    /// # Errors
-    /// [`VaultError`].
-    pub fn take_indexed_file(&mut self, now: Now, blob: &Blob) -> Result<(), VaultError> {
-        self.now = now;
-        self.blobs.sync(&blob.root.0)?;
-        let mut batch = Batch::new();
-        put(&mut batch, file_row(&blob.root), &blob.bytes);
-        self.disk.apply(batch)?;
-        self.sync()
-    }
-
-    /// A range of a file's ciphertext, verified, for an actor whom `read` has shown the field that names it; `None` when it
-    /// is not here.
-    ///
-    /// # Errors
-    /// [`VaultError`].
-    pub fn read_file(&self, blob: &Blob, from: u64, to: u64) -> Result<Option<Vec<u8>>, VaultError> {
-        let to = to.min(blob.bytes).min(from.saturating_add(PIECE_BYTES));
-        if !self.has_file(blob)? || from >= to || cut_piece(self.blobs.as_ref(), blob, from, to).is_none() {
-            return Ok(None);
-        }
-        Ok(Some(self.blobs.read(&blob.root.0, Part::Data, from..to)?))
+        // Another document may name the same hash with another length: that is no file.
+        Ok(blob.bytes == 0 || self.disk.get::<u64>(Table::Vault, &file_row(&blob.root))? == Some(blob.bytes))
     }
 
     pub(crate) fn answer_piece(
@@ -339,7 +348,8 @@ impl Vault {
         if !self.may_take(from) {
             return Ok(Err(Refusal::Busy));
         }
-        let Some(opened) = self.open_copy(key)? else { return Ok(Err(Refusal::NotHeld)) };
+        let opened = self.open_copy(key)?.filter(|opened| opened.is_of(&facts));
+        let Some(opened) = opened else { return Ok(Err(Refusal::NotHeld)) };
         let blob = opened.copy.files_of(&opened.held.fields).find(|blob| file_key(blob) == file).copied();
         let Some(blob) = blob.filter(|blob| offset.is_multiple_of(PIECE_BYTES) && offset < blob.bytes) else {
             return Ok(Err(Refusal::NotHeld));
@@ -347,8 +357,26 @@ impl Vault {
         if !self.has_file(&blob)? {
             return Ok(Err(Refusal::NotHeld));
         }
-        let to = blob.bytes.min(offset + PIECE_BYTES);
-        Ok(cut_piece(self.blobs.as_ref(), &blob, offset, to).ok_or(Refusal::NotHeld))
+        let to = blob.bytes.min(offset.saturating_add(PIECE_BYTES));
+        Ok(match cut_piece(self.blobs.as_ref(), &blob, offset, to) {
+            Ok(piece) => piece.ok_or(Refusal::NotHeld),
+            Err(error) => {
+                self.cannot_read(key, &blob, (offset, to), &error);
+                Err(Refusal::Busy)
+            }
+        })
+    }
+
+    /// Which versions wait for a file.
+    pub(crate) fn transfers_of(&self, blob: &Blob) -> Result<Vec<(VersionKey, FileKey)>, VaultError> {
+        let mut waiting = Vec::new();
+        for (at, value) in self.disk.scan(Table::Vault, &[Kind::Transfer as u8], None, usize::MAX)? {
+            let transfer: Transfer = read(&value)?;
+            if (transfer.blob.root, transfer.blob.bytes) == (blob.root, blob.bytes) {
+                waiting.push(place_of(&at)?);
+            }
+        }
+        Ok(waiting)
     }
 
     /// Asks for pieces of as many files as may be fetched at a time.
@@ -369,7 +397,7 @@ impl Vault {
         let from = self.transfers.cursor.as_deref().map(above);
         let found = self.disk.scan(Table::Vault, &[Kind::Transfer as u8], from.as_deref(), room)?;
         for (at, value) in &found {
-            let place = of_transfer_row(at)?;
+            let place = place_of(at)?;
             let transfer: Transfer = read(value)?;
             self.transfers.running.entry(place).or_insert_with(|| Running::new(transfer));
         }
@@ -400,6 +428,11 @@ impl Vault {
                 return self.disk.apply(batch);
             }
             let holder = self.holder_of(key, file, tried)?;
+            // What an operator put back, or what lost its tree or its row alone, is here; a part of it comes sooner from others.
+            let Transfer { blob, done, end } = running.transfer;
+            if (holder.is_none() || (done == 0 && end >= blob.bytes)) && self.looks_here(&blob) {
+                return Ok(());
+            }
             let Some(running) = self.transfers.running.get_mut(&(*key, *file)) else { return Ok(()) };
             if holder.is_none() {
                 // Nobody connected has it; the next walk tries again.
@@ -417,7 +450,7 @@ impl Vault {
         while running.asked.len() < self.limits.pieces_max && running.next < running.transfer.end {
             running.asked.insert(running.next, now + self.limits.answer_ms);
             offsets.push(running.next);
-            running.next += PIECE_BYTES;
+            running.next = running.next.saturating_add(PIECE_BYTES);
         }
         for offset in offsets {
             self.send(holder, &Message::FetchPiece { key: *key, file: *file, offset });
@@ -458,7 +491,9 @@ impl Vault {
         }
         let bytes = match piece {
             Ok(bytes) => bytes,
-            Err(Refusal::Busy) => {
+            Err(Refusal::Busy) if running.busy < BUSY_MAX => {
+                // Pieces that were asked for together count once.
+                running.busy += u8::from(running.not_before <= self.now.steady_ms);
                 running.not_before = self.now.steady_ms + BUSY_MS;
                 running.next = running.next.min(offset);
                 return Ok(());
@@ -474,9 +509,10 @@ impl Vault {
             return Ok(());
         }
         self.counters.pieces_taken += 1;
+        running.busy = 0;
         running.ahead.insert(offset);
         while running.ahead.remove(&running.transfer.done) {
-            running.transfer.done += PIECE_BYTES;
+            running.transfer.done = running.transfer.done.saturating_add(PIECE_BYTES);
         }
         // After a busy answer some pieces may be asked for twice; what is there already is not asked for again.
         running.next = running.next.max(running.transfer.done);
@@ -526,14 +562,24 @@ impl Vault {
                 _ => 0,
             };
             if !self.has_file(&blob)? {
+                if opened.held.pending.contains(file.slot) {
+                    // It may have been put back.
+                    self.upkeep.forget_look(&blob.root);
+                    self.transfers.encouraged();
+                } else {
+                    // It was said to be here whole, and is not: it is fetched anew.
+                    self.damaged(key, Place::File { file, from: 0, to: blob.bytes })?;
+                }
                 continue;
             }
             while at < blob.bytes {
                 if left == 0 {
                     return Ok(Some((file, at)));
                 }
-                let to = blob.bytes.min(at + PIECE_BYTES);
-                self.check_range(key, &blob, at, to)?;
+                let to = blob.bytes.min(at.saturating_add(PIECE_BYTES));
+                if self.check_range(key, &blob, at, to)? == Checked::Unreadable {
+                    break;
+                }
                 self.counters.file_bytes_checked += to - at;
                 left = left.saturating_sub(to - at);
                 at = to;
@@ -542,23 +588,25 @@ impl Vault {
         Ok(None)
     }
 
-    /// Checks one piece, and on a difference every group in it.
-    fn check_range(&mut self, key: &VersionKey, blob: &Blob, from: u64, to: u64) -> Result<(), VaultError> {
-        if cut_piece(self.blobs.as_ref(), blob, from, to).is_some() {
-            return Ok(());
-        }
-        let mut at = from;
-        let mut damaged: Option<(u64, u64)> = None;
-        while at < to {
-            let end = to.min(at + GROUP_BYTES);
-            if cut_piece(self.blobs.as_ref(), blob, at, end).is_none() {
-                damaged = Some((damaged.map_or(at, |(begin, _)| begin), end));
+    /// Checks a range that begins with a group, and on a difference every group in it. What is damaged is fetched anew.
+    pub(crate) fn check_range(
+        &mut self,
+        key: &VersionKey,
+        blob: &Blob,
+        from: u64,
+        to: u64,
+    ) -> Result<Checked, VaultError> {
+        match damage_within(self.blobs.as_ref(), blob, from, to) {
+            Ok(None) => Ok(Checked::Intact),
+            Ok(Some((from, to))) => {
+                self.damaged(key, Place::File { file: file_key(blob), from, to })?;
+                Ok(Checked::Damaged(from, to))
             }
-            at = end;
+            Err(error) => {
+                self.cannot_read(key, blob, (from, to), &error);
+                Ok(Checked::Unreadable)
+            }
         }
-        // Hashes above the groups may be what is damaged: then any of them may be.
-        let (from, to) = damaged.unwrap_or((from, to));
-        self.damaged(key, Place::File { file: file_key(blob), from, to })
     }
 
     /// A range of a file is to be fetched anew.
@@ -590,9 +638,18 @@ impl Vault {
         Ok(())
     }
 
-    /// Removes a file.
-    pub(crate) fn remove_file(&mut self, blob: &Blob, batch: &mut Batch) -> Result<(), VaultError> {
+    /// A version names a file no more: it goes, unless another version does. Whoever may read a document knows the hashes of
+    /// its files and can name them in one of its own, whose end must not be theirs.
+    pub(crate) fn remove_file(&mut self, key: &VersionKey, blob: &Blob, batch: &mut Batch) -> Result<(), VaultError> {
+        let own = file_of_row(blob, key);
+        let rows = self.disk.scan(Table::Vault, &row(Kind::FileOf, &[&blob.root.0]), None, 2)?;
+        let is_anothers = rows.iter().any(|(at, _)| *at != own);
+        batch.delete(Table::Vault, own);
+        if is_anothers {
+            return Ok(());
+        }
         batch.delete(Table::Vault, file_row(&blob.root));
-        Ok(self.blobs.remove(&blob.root.0)?)
+        self.upkeep.remove_later(batch, blob.root.0);
+        Ok(())
     }
 }

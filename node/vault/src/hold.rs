@@ -10,8 +10,8 @@ use crate::{
     acts::Act,
     chain::{Facts, fields_of},
     copy::{self, Copy, Delivery, Verified},
-    disk::{Kind, put, read, row},
-    files::{Transfer, file_key, transfer_row},
+    disk::{Kind, mark, put, read, row},
+    files::{Transfer, file_key, file_of_row, transfer_row},
     message::{FileKey, Message, Receipt, Refusal},
     reconcile::issuer_bytes,
     shelf::Shelved,
@@ -48,6 +48,14 @@ pub(crate) struct OpenCopy {
     pub(crate) held: Held,
     pub(crate) copy: Copy,
     pub(crate) keys: FieldKeySet,
+}
+
+impl OpenCopy {
+    /// Whether it is what the chain speaks of. Id and root of a document can be read in any transaction that names them, so
+    /// somebody else may put them on the chain as its own: then nothing that lies here is meant.
+    pub(crate) fn is_of(&self, facts: &Facts) -> bool {
+        self.held.root == facts.root && self.held.issuer == facts.issuer
+    }
 }
 
 impl Vault {
@@ -164,7 +172,7 @@ impl Vault {
         };
         let before = self.open_copy(key)?;
         let (copy, keys) = match &before {
-            Some(old) => (old.copy.merged(&copy), copy::united(&old.keys, keys)),
+            Some(old) => copy::united((&old.copy, &old.keys), (copy, keys)),
             None => (copy, keys.clone()),
         };
         let mut held = Held {
@@ -217,6 +225,7 @@ impl Vault {
         batch: &mut Batch,
     ) -> Result<(), VaultError> {
         for blob in copy.files_of(&held.fields.clone()) {
+            mark(batch, file_of_row(blob, key));
             if !self.has_file(blob)? {
                 held.pending.insert(blob.slot);
                 let waiting = transfer_row(key, &file_key(blob));
@@ -379,13 +388,15 @@ impl Vault {
         }
     }
 
-    /// A staged document whose transaction is in the chain is held from now on.
+    /// A staged document that its own member's transaction has put on the chain is held from now on.
     fn settle_staged(&mut self, key: &VersionKey, facts: &Facts, audience: &Audience) -> Result<(), VaultError> {
         let Some(staged) = self.staged(key)? else { return Ok(()) };
         let mut batch = Batch::new();
         batch.delete(Table::Vault, row(Kind::Staged, &[&key.to_bytes()]));
-        let (Some(opened), true) = (self.open_staged(key)?, staged.root == facts.root) else {
-            // Another content got this name on the chain: what lies here is nothing.
+        self.staged_count = self.staged_count.saturating_sub(1);
+        let is_it = staged.root == facts.root && staged.blob_root == facts.blob_root && facts.issuer == self.member;
+        let (Some(opened), true) = (self.open_staged(key)?, is_it) else {
+            // Another content, or somebody else with this one, got the name on the chain: what lies here is nothing.
             self.disk.apply(batch)?;
             return self.forget_copy(key);
         };
@@ -400,7 +411,6 @@ impl Vault {
         self.plan_files(key, &opened.0, &mut held, &mut batch)?;
         self.write_held(key, &held, &mut batch)?;
         self.disk.apply(batch)?;
-        self.staged_count = self.staged_count.saturating_sub(1);
         self.owe(key, audience, &held.fields)?;
         self.report_possession(key, audience, None, &held)
     }

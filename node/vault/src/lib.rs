@@ -22,6 +22,7 @@
 
 pub mod acts;
 pub mod audit;
+pub mod awaited;
 pub mod blobs;
 pub mod chain;
 pub mod copy;
@@ -34,6 +35,7 @@ mod hold;
 pub mod limits;
 pub mod local;
 pub mod message;
+pub mod opening;
 pub mod read;
 pub mod reconcile;
 pub mod scrub;
@@ -42,23 +44,31 @@ pub mod shelf;
 pub mod staging;
 pub mod status;
 mod sweep;
+pub mod upkeep;
+pub mod uploads;
 pub mod vault;
 pub mod words;
 
-pub use acts::{Act, ActResult};
+pub use acts::{Act, ActResult, ErasureStep};
 pub use audit::{Access, AuditFault, AuditRecord};
+pub use awaited::{AwaitedErasures, OverdueErasure};
 pub use blobs::{BlobError, Blobs, MemoryBlobs};
-pub use chain::{Chain, ChainChange, ChainError, Facts, Listed, Question, Roster, RosterMember, Scope};
+pub use chain::{
+    Chain, ChainChange, ChainError, Facts, Listed, Question, Roster, RosterMember, Scope, Unattested, party_name,
+};
 pub use copy::{Delivery, HeldSecrets, MemberSecrets, seal_for};
 pub use erasure::ErasureStatement;
 pub use fetch::Overdue;
 pub use limits::VaultLimits;
-pub use local::{LocalBlobs, LocalShelf};
-pub use message::{Message, Receipt};
+pub use local::{LocalBlobs, LocalShelf, blob_of, blob_path};
+pub use message::{FileKey, Message, Receipt};
+pub use opening::{OpenRequest, OpenedFile, OpeningId};
 pub use read::{ReadAnswer, ReadRefusal, ReadRequest};
-pub use scrub::{Damage, Place};
+pub use scrub::{CheckPoint, Damage, Place};
 pub use shelf::{MemoryShelf, Shelf, ShelfError, Shelved};
 pub use staging::{Scanner, StageError, Staged};
 pub use status::{Counters, VaultStatus};
+pub use upkeep::{Unreadable, file_length, files_at_rest, holds_files, look_at_file};
+pub use uploads::{Naming, UploadError, UploadState};
 pub use vault::{Effect, Input, Vault, VaultConfig, VaultError, VaultParts};
 pub use words::{DocumentId, FieldSet, Now, PeerId, VersionKey};

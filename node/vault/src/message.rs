@@ -13,10 +13,21 @@ pub const MESSAGE_VERSION: u8 = 1;
 pub const MESSAGE_BYTES_MAX: usize = 4 << 20;
 /// Bytes of a message around what it carries, at most.
 pub const FRAME_BYTES: usize = 64;
+/// Most bytes by which a delivery of some fields is longer than one of all of them, beside [`PART_FIELD_BYTES`] for each.
+const PART_BYTES: usize = 512;
+/// For each field of a document: its own key in place of the one of the whole.
+const PART_FIELD_BYTES: usize = 32;
 /// Most entries of a list in one message.
 pub const ENTRIES_MAX: usize = 1_024;
 /// Parts a set of versions is compared in, by the first byte of the document id.
 pub const PARTS: usize = 256;
+
+/// Whether every delivery of a document fits into a message, whose delivery of all fields has `bytes`: that of most of them
+/// is longer, since one key opens the whole.
+#[must_use]
+pub fn fits_messages(bytes: usize, slots: u16) -> bool {
+    bytes + FRAME_BYTES + PART_BYTES + PART_FIELD_BYTES * usize::from(slots) <= MESSAGE_BYTES_MAX
+}
 
 /// Why a delivery or a request was not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, SchemaRead, SchemaWrite)]

@@ -62,6 +62,15 @@ pub enum ReadRefusal {
     /// It was erased.
     #[error("the document was erased")]
     Erased,
+    /// The field names no such file.
+    #[error("the field names no such file")]
+    NoFile,
+    /// The key to which a file's key is to be wrapped is none.
+    #[error("the recipient is no X25519 public key that can be used")]
+    Recipient,
+    /// The opening is over, or another account's.
+    #[error("no opening of this file by this account is known, or its time is over")]
+    OpeningUnknown,
 }
 
 impl ReadRefusal {
@@ -73,6 +82,9 @@ impl ReadRefusal {
             Self::NotAllowed(_) => "vault.not_allowed",
             Self::NotHere => "vault.not_here",
             Self::Erased => "vault.erased",
+            Self::NoFile => "vault.no_file",
+            Self::Recipient => "request.malformed",
+            Self::OpeningUnknown => "vault.opening_unknown",
         }
     }
 }
@@ -107,7 +119,7 @@ impl Vault {
         Ok(outcome)
     }
 
-    fn look_up(&mut self, request: &ReadRequest) -> Result<Result<ReadAnswer, ReadRefusal>, VaultError> {
+    pub(crate) fn look_up(&mut self, request: &ReadRequest) -> Result<Result<ReadAnswer, ReadRefusal>, VaultError> {
         let key = &request.key;
         if self.is_erased(&key.id)? {
             return Ok(Err(ReadRefusal::Erased));
@@ -137,7 +149,7 @@ impl Vault {
         fields: &FieldSet,
         reason: String,
     ) -> Result<Result<ReadAnswer, ReadRefusal>, VaultError> {
-        let opened = self.open_copy(key)?;
+        let opened = self.open_copy(key)?.filter(|opened| opened.is_of(facts));
         let here = opened.as_ref().map(|opened| opened.held.fields.clone()).unwrap_or_default();
         let (Some(opened), true) = (opened, fields.is_subset(&here)) else {
             return self.fetch_now(key);
@@ -215,8 +227,12 @@ impl Vault {
         let Some(entitled) = audience.keys.iter().find(|entitled| entitled.key.0 == *recipient) else {
             return Ok(Err(ReadRefusal::NotAllowed("not_entitled".into())));
         };
-        let Some(opened) = self.open_copy(key)? else { return Ok(Err(ReadRefusal::NotHere)) };
+        let opened = self.open_copy(key)?.filter(|opened| opened.is_of(&facts));
+        let Some(opened) = opened else { return Ok(Err(ReadRefusal::NotHere)) };
         let fields = entitled.fields.intersection(&opened.held.fields);
+        if fields.is_empty() {
+            return Ok(Err(ReadRefusal::NotHere));
+        }
         let (chain, rng) = (&self.chain_id, &mut self.rng);
         let delivery = copy::deliver(chain, key, &opened.copy, &opened.keys, &fields, recipient, rng);
         Ok(delivery.map(|delivery| (delivery.to_bytes(), fields)).ok_or(ReadRefusal::NotHere))

@@ -28,6 +28,10 @@ const PARTS_PER_ANSWER: usize = 64;
 const COMPARE_AGAIN_MS: u64 = 400;
 /// Messages of one part, beyond which it waits for the next comparison.
 const PAGES_MAX: usize = 64;
+/// Messages in answer to one comparison, beyond which no further part is listed.
+const PAGES_PER_ANSWER: usize = 64;
+/// What a holder lost, that is looked at after one comparison; the next one shows the rest.
+const LOST_MAX: usize = 1_024;
 
 /// The issuer in a key.
 pub(crate) fn issuer_bytes(issuer: &str) -> [u8; 16] {
@@ -86,10 +90,18 @@ pub(crate) struct Reconciliation {
     next: PerPeer<Comparison>,
 }
 
-/// The next comparison with a peer.
-#[derive(Debug, Clone, Copy)]
+/// The next comparison with a peer, and how far the answer to the last one has come.
+#[derive(Debug, Clone)]
 struct Comparison {
     at: u64,
+    /// The parts listed since it was asked, each with where it goes on; `None` for one that is listed to its end.
+    listed: BTreeMap<u8, Option<VersionKey>>,
+    /// Whether it was asked at all.
+    is_asked: bool,
+    /// How much of what it lost may still be looked at.
+    lost_left: usize,
+    /// When the next comparison of the peer's is answered.
+    answers_at: u64,
     /// How soon the one after a difference follows: doubled while a holder goes on losing what it signs for.
     pause_ms: u64,
     lost_some: bool,
@@ -122,7 +134,16 @@ impl Reconciliation {
     }
 
     pub(crate) fn connected(&mut self, peer: PeerId, at: u64) {
-        self.next.insert(peer, Comparison { at, pause_ms: COMPARE_AGAIN_MS, lost_some: false });
+        let comparison = Comparison {
+            at,
+            listed: BTreeMap::new(),
+            is_asked: false,
+            lost_left: 0,
+            answers_at: 0,
+            pause_ms: COMPARE_AGAIN_MS,
+            lost_some: false,
+        };
+        self.next.insert(peer, comparison);
     }
 
     pub(crate) fn disconnected(&mut self, peer: &PeerId) {
@@ -172,6 +193,8 @@ impl Vault {
         for (peer, comparison) in &mut self.reconciliation.next {
             if comparison.at <= now {
                 comparison.at = now + self.limits.compare_every_ms;
+                (comparison.is_asked, comparison.lost_left) = (true, LOST_MAX);
+                comparison.listed.clear();
                 if !core::mem::take(&mut comparison.lost_some) {
                     comparison.pause_ms = COMPARE_AGAIN_MS;
                 }
@@ -189,19 +212,30 @@ impl Vault {
     /// Lists what is held here of the asking node's member's documents, where it believes something else.
     pub(crate) fn answer_comparison(&mut self, from: PeerId, parts: &[PartDigest]) -> Result<(), VaultError> {
         let Some(issuer) = self.roster.member_of(&from).map(issuer_bytes) else { return Ok(()) };
+        let now = self.now.steady_ms;
+        let Some(comparison) = self.reconciliation.next.get_mut(&from).filter(|peer| peer.answers_at <= now) else {
+            // An answer may be long; one peer gets it only so often.
+            return Ok(());
+        };
+        comparison.answers_at = now + COMPARE_AGAIN_MS / 2;
         let own = self.reconciliation.held.get(&issuer).map(Sums::digests).unwrap_or_default();
         let of = |parts: &[PartDigest], part| parts.iter().find(|digest| digest.part == part).copied();
         let differing = (0..=u8::MAX).take(PARTS).filter(|part| of(parts, *part) != of(&own, *part));
+        let mut pages = 0;
         for part in differing.take(PARTS_PER_ANSWER) {
-            self.list_part(from, &issuer, part)?;
+            if pages >= PAGES_PER_ANSWER {
+                break;
+            }
+            pages += self.list_part(from, &issuer, part)?;
         }
         Ok(())
     }
 
-    fn list_part(&mut self, to: PeerId, issuer: &[u8; 16], part: u8) -> Result<(), VaultError> {
+    /// Lists a part; how many messages that took.
+    fn list_part(&mut self, to: PeerId, issuer: &[u8; 16], part: u8) -> Result<usize, VaultError> {
         let prefix = row(Kind::ByIssuer, &[issuer, &[part]]);
         let mut after: Option<VersionKey> = None;
-        for _ in 0..PAGES_MAX {
+        for pages in 1..=PAGES_MAX {
             let from = after.map(|key| above(&row(Kind::ByIssuer, &[issuer, &key.to_bytes()])));
             let page = self.disk.scan(Table::Vault, &prefix, from.as_deref(), ENTRIES_MAX)?;
             let entries = page
@@ -212,11 +246,33 @@ impl Vault {
             let last = entries.last().map(|entry| entry.key);
             self.send(to, &Message::Holds { part, after, entries, more });
             if !more {
-                break;
+                return Ok(pages);
             }
             after = last;
         }
-        Ok(())
+        Ok(PAGES_MAX)
+    }
+
+    /// Whether a list is the answer that is still open to a comparison that was asked: each part once, from its beginning
+    /// on. How much of what is lost may be looked at is given back.
+    fn is_awaited(
+        &mut self,
+        from: &PeerId,
+        part: u8,
+        after: Option<VersionKey>,
+        next: Option<VersionKey>,
+    ) -> Option<usize> {
+        let comparison = self.reconciliation.next.get_mut(from).filter(|comparison| comparison.is_asked)?;
+        let goes_on_at = comparison.listed.get(&part);
+        let is_next = match goes_on_at {
+            None => after.is_none() && comparison.listed.len() < PARTS_PER_ANSWER,
+            Some(place) => place.is_some() && *place == after,
+        };
+        if !is_next {
+            return None;
+        }
+        comparison.listed.insert(part, next);
+        Some(comparison.lost_left)
     }
 
     /// A holder lists what it has of a part: what it lost is owed again, what it has without a receipt here is asked for.
@@ -230,6 +286,10 @@ impl Vault {
     ) -> Result<(), VaultError> {
         let listed: BTreeMap<VersionKey, &FieldSet> = entries.iter().map(|entry| (entry.key, &entry.fields)).collect();
         let end = if more { entries.last().map(|entry| entry.key) } else { None };
+        let Some(lost_left) = self.is_awaited(&from, part, after, end) else {
+            self.counters.unasked_lists += 1;
+            return Ok(());
+        };
         let prefix = row(Kind::Receipt, &[&peer_bytes(&from), &[part]]);
         let begin = after.map(|key| above(&row(Kind::Receipt, &[&peer_bytes(&from), &key.to_bytes()])));
         // More than a page's worth of receipts here for a page there: the rest shows when the page is shorter.
@@ -244,8 +304,8 @@ impl Vault {
             }
             match listed.get(&key) {
                 Some(fields) if **fields == receipt.fields => drop(believed.insert(key)),
-                Some(_) => {}
-                None => lost.push((key, receipt.fields)),
+                None if lost.len() < lost_left => lost.push((key, receipt.fields)),
+                Some(_) | None => {}
             }
         }
         for (key, fields) in &lost {
@@ -258,6 +318,7 @@ impl Vault {
                 comparison.pause_ms = (comparison.pause_ms * 2).min(self.limits.compare_every_ms);
             }
             comparison.at = comparison.at.min(self.now.steady_ms + comparison.pause_ms);
+            comparison.lost_left = lost_left - lost.len();
         }
         self.counters.lost_by_holders += lost.len() as u64;
         if !keys.is_empty() {

@@ -32,6 +32,15 @@ pub enum Place {
         /// The byte after the last one.
         to: u64,
     },
+    /// A file that cannot be read now, from about there on: it is kept as it is, and read again in a while.
+    Unreadable {
+        /// Which.
+        file: FileKey,
+        /// First byte of what was to be read.
+        from: u64,
+        /// The byte after the last one.
+        to: u64,
+    },
 }
 
 /// Something at rest was found altered or lost.
@@ -43,12 +52,19 @@ pub struct Damage {
     pub place: Place,
 }
 
-/// How far the check is.
+/// How far a check of everything has come: behind this version, or within a file of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CheckPoint {
+    /// The version that was looked at last.
+    pub key: VersionKey,
+    /// Its file that is not read to its end yet, and how far it was.
+    pub inside: Option<(FileKey, u64)>,
+}
+
+/// How far the check is that the vault makes by itself.
 #[derive(Debug, Default)]
 pub(crate) struct Scrub {
-    cursor: Option<[u8; VersionKey::BYTES]>,
-    /// The file under the cursor, and how far it was read.
-    inside: Option<(FileKey, u64)>,
+    at: Option<CheckPoint>,
     next_at: Option<u64>,
 }
 
@@ -70,58 +86,60 @@ impl Vault {
             return Ok(());
         }
         self.scrub.next_at = Some(now + self.limits.scrub_pause_ms);
-        if let (Some(at), Some((file, offset))) = (self.scrub.cursor, self.scrub.inside) {
-            let Some(key) = VersionKey::from_bytes(&at) else { return Ok(()) };
-            self.scrub.inside = self.check_files(&key, Some((file, offset)))?;
-            return Ok(());
-        }
-        let from = self.scrub.cursor.map(|at| above(&at));
-        let found = self.disk.scan(Table::VaultCopies, &[], from.as_deref(), self.limits.scrub_slice)?;
-        if found.is_empty() {
-            self.scrub.cursor = None;
-            self.scrub.next_at = Some(now + self.limits.scrub_every_ms);
-            self.counters.scrubs_ended += 1;
-            return Ok(());
-        }
-        for (at, _) in found {
-            let key = version_at_end(&at)?;
-            self.scrub.cursor = Some(key.to_bytes());
-            self.check_at_rest(&key)?;
-            self.scrub.inside = self.check_files(&key, None)?;
-            if self.scrub.inside.is_some() {
-                break;
+        if self.upkeep.looks_for_orphans() {
+            self.remove_orphans()?;
+        } else {
+            self.scrub.at = self.check_slice(self.scrub.at)?;
+            if self.scrub.at.is_none() {
+                self.counters.scrubs_ended += 1;
+                self.upkeep.look_for_orphans();
             }
+        }
+        if self.scrub.at.is_none() && !self.upkeep.looks_for_orphans() {
+            self.scrub.next_at = Some(now + self.limits.scrub_every_ms);
         }
         Ok(())
     }
 
-    /// Checks everything at rest at once, for an operator who asks for it. Returns what was damaged.
+    /// A few versions, or a part of a file; `None` when nothing was left to check.
+    fn check_slice(&mut self, from: Option<CheckPoint>) -> Result<Option<CheckPoint>, VaultError> {
+        if let Some(CheckPoint { key, inside: Some(inside) }) = from {
+            return Ok(Some(CheckPoint { key, inside: self.check_files(&key, Some(inside))? }));
+        }
+        let behind = from.map(|point| above(&point.key.to_bytes()));
+        let found = self.disk.scan(Table::VaultCopies, &[], behind.as_deref(), self.limits.scrub_slice)?;
+        let mut last = None;
+        for (at, _) in found {
+            let key = version_at_end(&at)?;
+            self.check_at_rest(&key)?;
+            let inside = self.check_files(&key, None)?;
+            last = Some(CheckPoint { key, inside });
+            if inside.is_some() {
+                break;
+            }
+        }
+        Ok(last)
+    }
+
+    /// Checks some of what lies at rest, for an operator who asks for all of it, slice by slice so that the vault's other
+    /// work goes on between: what was damaged or cannot be read, and from where to go on; `None` when all was checked.
     ///
     /// # Errors
     /// [`VaultError`].
-    pub fn check_everything(&mut self, now: crate::words::Now) -> Result<Vec<Damage>, VaultError> {
+    pub fn check_some(
+        &mut self,
+        now: crate::words::Now,
+        from: Option<CheckPoint>,
+    ) -> Result<(Vec<Damage>, Option<CheckPoint>), VaultError> {
         self.now = now;
-        let mut from: Option<Vec<u8>> = None;
         let before = self.out.len();
-        loop {
-            let found = self.disk.scan(Table::VaultCopies, &[], from.as_deref(), self.limits.scrub_slice)?;
-            let Some((last, _)) = found.last() else { break };
-            from = Some(above(last));
-            for (at, _) in &found {
-                let key = version_at_end(at)?;
-                self.check_at_rest(&key)?;
-                let mut inside = self.check_files(&key, None)?;
-                while inside.is_some() {
-                    inside = self.check_files(&key, inside)?;
-                }
-            }
-        }
+        let next = self.check_slice(from)?;
         self.sync()?;
         let found = self.out[before..].iter().filter_map(|effect| match effect {
-            Effect::Damaged(damage) => Some(*damage),
+            Effect::Damaged(damage) | Effect::Unreadable(damage) => Some(*damage),
             _ => None,
         });
-        Ok(found.collect())
+        Ok((found.collect(), next))
     }
 
     /// Checks one copy and its keys.
@@ -159,6 +177,7 @@ impl Vault {
             Place::Field(slot) => self.drop_field(key, slot)?,
             Place::Leaves | Place::Keys => self.forget_copy(key)?,
             Place::File { file, from, to } => return self.file_damaged(key, &file, from, to),
+            Place::Unreadable { .. } => return Ok(()),
         }
         self.want(key, 0)
     }

@@ -15,9 +15,11 @@ use vouch_types::{
 use wincode::{SchemaRead, SchemaWrite};
 
 use crate::{
+    blobs::Part,
     chain::Facts,
     copy::{self, Copy, Delivery, Verified},
     disk::{Kind, put, row, version_at_end},
+    message::fits_messages,
     shelf::Shelved,
     vault::{Vault, VaultError},
     words::{DocumentId, FieldSet, Now, VersionKey},
@@ -123,7 +125,7 @@ pub struct Staged {
     pub schema: String,
     /// Registered version of its schema.
     pub schema_version: u32,
-    /// When it was staged, by this node's clock.
+    /// When it was staged: the later of this node's clock and the chain's time.
     pub at_ms: u64,
 }
 
@@ -149,11 +151,13 @@ impl Vault {
             }
         };
         let Checked { copy, keys, staged } = checked;
+        let is_new = self.staged(&key)?.is_none();
         let mut batch = Batch::new();
         self.write_copy(&key, &copy, &keys, &mut batch)?;
         put(&mut batch, row(Kind::Staged, &[&key.to_bytes()]), &staged);
+        self.uploads_staged(&key, &copy, &mut batch)?;
         self.disk.apply(batch)?;
-        self.staged_count += 1;
+        self.staged_count += usize::from(is_new);
         self.counters.stages += 1;
         self.sync()?;
         Ok(Ok(staged))
@@ -186,7 +190,7 @@ impl Vault {
         if let Err(code) = copy::check_rules(&copy, &keys, &facts) {
             return Ok(Err(StageError::Rules(code.to_owned())));
         }
-        if let Some(refusal) = self.check_files_of(&copy, &keys)? {
+        if let Some(refusal) = self.check_files_of(&key, root, &copy, &keys)? {
             return Ok(Err(refusal));
         }
         let staged = Staged {
@@ -194,7 +198,7 @@ impl Vault {
             blob_root,
             schema: header.schema,
             schema_version: header.schema_version,
-            at_ms: self.now.wall.0,
+            at_ms: self.now.wall.0.max(self.chain.time().0),
         };
         match self.staged(&key)? {
             Some(old) if old.root != root => Ok(Err(StageError::Taken)),
@@ -222,7 +226,7 @@ impl Vault {
         if delivery.content.fields() != FieldSet::first(header.slots) {
             return Ok(Some(StageError::Rules("sealing.shape".into())));
         }
-        if delivery.to_bytes().len() + crate::message::FRAME_BYTES > crate::message::MESSAGE_BYTES_MAX {
+        if !fits_messages(delivery.to_bytes().len(), header.slots) {
             return Ok(Some(StageError::TooLarge));
         }
         if self.is_erased(&key.id)? {
@@ -231,10 +235,21 @@ impl Vault {
         Ok(self.chain.document(&key)?.map(|_| StageError::Taken))
     }
 
-    /// Files are here, and their names give nothing away: names end up in addresses and logs.
-    fn check_files_of(&self, copy: &Copy, keys: &vouch_privacy::FieldKeySet) -> Result<Option<StageError>, VaultError> {
+    /// Files were uploaded for this version, and their names give nothing away: names end up in addresses and logs.
+    fn check_files_of(
+        &self,
+        key: &VersionKey,
+        root: [u8; 32],
+        copy: &Copy,
+        keys: &vouch_privacy::FieldKeySet,
+    ) -> Result<Option<StageError>, VaultError> {
+        // What is staged a second time has its files already. Those of another document are not taken: they go with it.
+        let again = self.staged(key)?.is_some_and(|staged| staged.root == root);
         for blob in copy.files_of(&copy.fields()) {
-            if !self.has_file(blob)? {
+            // The row says so, and a document is lost whose file is not: so the disk has to say so too.
+            let is_here = self.blobs.size(&blob.root.0, Part::Data).is_ok_and(|size| size == Some(blob.bytes));
+            let is_here = blob.bytes == 0 || is_here;
+            if !is_here || !self.has_file(blob)? || !(again || self.is_uploaded(key, blob)?) {
                 return Ok(Some(StageError::File { slot: blob.slot, index: blob.index }));
             }
         }
@@ -356,7 +371,17 @@ impl Vault {
         Ok(copy::unseal_keys(&self.chain_id, &shelved, key, &sealed).map(|keys| (copy, keys)))
     }
 
-    /// Staged documents whose transactions never came are forgotten.
+    /// Counts what waits here, at the start. Whether something waits for too long is looked at later: the chain may have
+    /// it, in a block that was not taken in before the node stopped.
+    pub(crate) fn count_stage(&mut self) -> Result<(), VaultError> {
+        self.staged_count = self.disk.scan(Table::Vault, &[Kind::Staged as u8], None, usize::MAX)?.len();
+        self.count_uploads()?;
+        self.stage_check_at = self.now.steady_ms + STAGE_CHECK_MS;
+        Ok(())
+    }
+
+    /// Staged documents whose transactions never came are forgotten, and so are uploads whose pieces or documents did not. What the chain knows is held, however long that took;
+    /// and how late it is the chain's time says: while a node catches up, nothing is.
     pub(crate) fn drop_stale_stage(&mut self) -> Result<(), VaultError> {
         if self.stage_check_at > self.now.steady_ms {
             return Ok(());
@@ -367,15 +392,20 @@ impl Vault {
         for (row_key, value) in rows {
             let staged: Staged = crate::disk::read(&value)?;
             let key = version_at_end(&row_key)?;
-            if staged.at_ms.saturating_add(self.limits.staged_keep_ms) < self.now.wall.0 {
-                let mut batch = Batch::new();
-                batch.delete(Table::Vault, row_key);
-                self.disk.apply(batch)?;
-                self.staged_count -= 1;
-                self.forget_copy(&key)?;
+            if staged.at_ms.saturating_add(self.limits.staged_keep_ms) >= self.chain.time().0 {
+                continue;
             }
+            if self.chain.document(&key)?.is_some() {
+                self.consider(&key, false)?;
+                continue;
+            }
+            let mut batch = Batch::new();
+            batch.delete(Table::Vault, row_key);
+            self.disk.apply(batch)?;
+            self.staged_count = self.staged_count.saturating_sub(1);
+            self.forget_copy(&key)?;
         }
-        Ok(())
+        self.drop_stale_uploads()
     }
 }
 

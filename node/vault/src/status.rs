@@ -57,10 +57,18 @@ counters! {
     pieces_taken = "vouch_vault_pieces_taken_total",
     /// Files that came to be here whole.
     files_completed = "vouch_vault_files_total",
+    /// Files that were to be fetched and turned out to be here.
+    files_found = "vouch_vault_files_found_total",
+    /// Reads of files at rest that failed.
+    file_faults = "vouch_vault_file_faults_total",
+    /// Files removed that belonged to nothing.
+    orphans = "vouch_vault_orphans_total",
     /// Comparisons with peers begun.
     comparisons = "vouch_vault_comparisons_total",
     /// Versions that holders turned out to have lost.
     lost_by_holders = "vouch_vault_lost_by_holders_total",
+    /// Lists of holders that were not asked for, or longer than what was.
+    unasked_lists = "vouch_vault_unasked_lists_total",
     /// Receipts asked for again.
     receipts_asked = "vouch_vault_receipts_asked_total",
     /// Copies at rest checked.
@@ -75,6 +83,16 @@ counters! {
     sweeps_ended = "vouch_vault_sweeps_total",
     /// Documents shredded.
     shredded = "vouch_vault_shredded_total",
+    /// Uploads of files begun.
+    uploads_begun = "vouch_vault_uploads_total",
+    /// Bytes of files uploaded.
+    upload_bytes = "vouch_vault_upload_bytes_total",
+    /// Uploads that were refused, or not what their hash says.
+    uploads_refused = "vouch_vault_upload_refused_total",
+    /// Uploads forgotten because nothing more came.
+    uploads_expired = "vouch_vault_uploads_expired_total",
+    /// Bytes of files shown.
+    file_bytes_read = "vouch_vault_file_bytes_read_total",
     /// Reads asked for.
     reads = "vouch_vault_reads_total",
     /// Reads refused.
@@ -94,6 +112,12 @@ pub struct VaultStatus {
     pub height: u64,
     /// Documents staged and waiting for their transactions.
     pub staged: usize,
+    /// Files being uploaded, or uploaded and waiting for their document.
+    pub uploads: usize,
+    /// Bytes set aside for them.
+    pub upload_bytes: u64,
+    /// Files opened for reading.
+    pub openings: usize,
     /// Whether anything is to be had and is not here yet.
     pub wants_some: bool,
     /// Whether anything is owed to peers.
@@ -118,6 +142,8 @@ pub struct VaultStatus {
     pub sweeps: usize,
     /// Acts that the chain has not taken yet.
     pub acts: usize,
+    /// Those of them that are given out.
+    pub acts_under_way: usize,
     /// Records of the read audit.
     pub audit_records: u64,
     /// Those of them that the chain vouches for.
@@ -135,9 +161,14 @@ impl Vault {
         let (searches, fetches) = self.fetches.load();
         let (early, early_bytes) = self.early.load();
         let (audit_records, audit_anchored) = self.audit.load();
+        let (uploads, upload_bytes) = self.uploads_load()?;
+        let (acts, acts_under_way) = self.acts.load();
         Ok(VaultStatus {
             height: self.height.0,
             staged: self.staged_count,
+            uploads,
+            upload_bytes,
+            openings: self.openings.load(),
             wants_some: any(Kind::Wanted)? || any(Kind::Transfer)?,
             owes_some: any(Kind::Outbox)?,
             flights,
@@ -149,7 +180,8 @@ impl Vault {
             early,
             early_bytes,
             sweeps: self.sweeps.load(),
-            acts: self.acts.load(),
+            acts,
+            acts_under_way,
             audit_records,
             audit_anchored,
         })

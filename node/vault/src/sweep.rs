@@ -93,6 +93,7 @@ impl Vault {
             for version in 1..=document.latest {
                 self.consider(&VersionKey { id: document.id, version }, true)?;
             }
+            self.move_erasure_on(&document.id, true)?;
         }
         let mut batch = Batch::new();
         match listed.last() {

@@ -6,11 +6,13 @@ use std::{
 };
 
 use vouch_ledger::{Batch, Storage, StorageError, Table};
+use vouch_privacy::attachment::Blob;
 use vouch_types::{ChainId, Height, SecretKey};
 
 use crate::{
     acts::{Act, ActResult, Acts},
     audit::Audit,
+    awaited::Awaited,
     blobs::{BlobError, Blobs},
     chain::{Chain, ChainChange, ChainError, Roster, Scope},
     copy::MemberSecrets,
@@ -19,7 +21,8 @@ use crate::{
     fetch::Fetches,
     files::Transfers,
     limits::VaultLimits,
-    message::Message,
+    message::{Message, Refusal},
+    opening::Openings,
     reconcile::Reconciliation,
     scrub::{Damage, Scrub},
     serve::{Early, Serving},
@@ -27,6 +30,7 @@ use crate::{
     staging::Scanner,
     status::Counters,
     sweep::Sweeps,
+    upkeep::Upkeep,
     words::{DocumentId, Now, PeerId, VersionKey},
 };
 
@@ -130,6 +134,11 @@ pub enum Effect {
     Possessed(VersionKey),
     /// A copy or file at rest is not what it was; it is being fetched anew.
     Damaged(Damage),
+    /// A file at rest cannot be read now; nothing of it was dropped.
+    Unreadable(Damage),
+    /// A file that is to be fetched may be here already: hash it with [`crate::upkeep::look_at_file`], beside the vault's thread,
+    /// and say so by [`Vault::file_looked_at`].
+    LookAtFile(Blob),
     /// A document was shredded here.
     Shredded(DocumentId),
     /// A peer broke the protocol; `code` says how.
@@ -178,6 +187,9 @@ impl VaultError {
     }
 }
 
+/// While the contracts do not answer, it is looked so often whether they do again, in milliseconds.
+const UNANSWERED_MS: u64 = 500;
+
 /// The private documents of one node.
 ///
 /// Calls beside [`Vault::step`] - staging, reading, releasing - are durable when they return. What they leave to be done is
@@ -209,12 +221,18 @@ pub struct Vault {
     pub(crate) sweeps: Sweeps,
     pub(crate) reconciliation: Reconciliation,
     pub(crate) scrub: Scrub,
+    pub(crate) upkeep: Upkeep,
     pub(crate) acts: Acts,
     pub(crate) audit: Audit,
+    pub(crate) awaited: Awaited,
     pub(crate) counters: Counters,
+    pub(crate) openings: Openings,
     pub(crate) staged_count: usize,
+    pub(crate) uploads_count: usize,
     pub(crate) stage_check_at: u64,
     started: bool,
+    /// Whether the contracts answered in this step.
+    answering: bool,
     timer_at: Option<u64>,
 }
 
@@ -230,7 +248,8 @@ impl Vault {
     /// # Errors
     /// [`VaultError`].
     pub fn new(config: VaultConfig, parts: VaultParts) -> Result<Self, VaultError> {
-        let disk = Disk::new(parts.storage);
+        let mut disk = Disk::new(parts.storage);
+        Audit::count(&mut disk)?;
         let height = disk.get::<u64>(Table::Vault, &row(Kind::Meta, &[b"height"]))?.map_or(Height::ZERO, Height);
         Ok(Self {
             chain_id: config.chain,
@@ -253,12 +272,17 @@ impl Vault {
             sweeps: Sweeps::default(),
             reconciliation: Reconciliation::read(&disk)?,
             scrub: Scrub::default(),
+            upkeep: Upkeep::default(),
             acts: Acts::read(&disk)?,
             audit: Audit::read(&disk)?,
+            awaited: Awaited::restore(&disk)?,
             counters: Counters::default(),
+            openings: Openings::default(),
             staged_count: 0,
+            uploads_count: 0,
             stage_check_at: 0,
             started: false,
+            answering: true,
             timer_at: None,
             disk,
             shelf: parts.shelf,
@@ -276,6 +300,14 @@ impl Vault {
         self.height
     }
 
+    /// Whether the contracts answer. While they do not, no block is to be told: what it changed could not be seen.
+    ///
+    /// # Errors
+    /// [`VaultError`]: the node must stop.
+    pub fn is_answering(&self) -> Result<bool, VaultError> {
+        Ok(self.chain.is_answering()?)
+    }
+
     /// Digests inputs. All of them share one sync of the storage, so the more there are the cheaper each one is. What must
     /// be durable before an effect was synced when this returns.
     ///
@@ -283,6 +315,11 @@ impl Vault {
     /// [`VaultError`]: the node must stop.
     pub fn step(&mut self, now: Now, inputs: impl IntoIterator<Item = Input>) -> Result<Vec<Effect>, VaultError> {
         self.now = now;
+        let was_answering = core::mem::replace(&mut self.answering, self.chain.is_answering()?);
+        if self.answering && !was_answering {
+            // Whatever could not be looked at meanwhile.
+            self.sweep(Scope::All)?;
+        }
         for input in inputs {
             self.digest(input)?;
         }
@@ -330,7 +367,8 @@ impl Vault {
         self.sweeps.restore(&self.disk)?;
         self.fetches.encouraged();
         self.transfers.encouraged();
-        self.drop_stale_stage()?;
+        self.count_stage()?;
+        self.recall_gone()?;
         if self.height == Height::ZERO {
             // New here, or wiped: whatever this member is to hold has to be found.
             self.sweep(Scope::All)?;
@@ -351,8 +389,10 @@ impl Vault {
                 ChainChange::Version(key) => self.consider(&key, false)?,
                 ChainChange::Relations(scope) => self.sweep(scope)?,
                 ChainChange::Erasure(id) => self.erasure_moved(&id)?,
+                ChainChange::Attested(id) => self.await_erasure(&id)?,
             }
         }
+        self.close_overdue()?;
         self.height = height;
         let mut batch = Batch::new();
         disk::put(&mut batch, row(Kind::Meta, &[b"height"]), &height.0);
@@ -364,8 +404,12 @@ impl Vault {
         self.expire_flights();
         self.expire_fetches();
         self.expire_pieces();
+        if !self.answering {
+            return self.run_acts();
+        }
         self.run_sweep()?;
         self.run_scrub()?;
+        self.read_again()?;
         self.run_comparisons()?;
         self.run_acts()?;
         self.drop_stale_stage()?;
@@ -382,6 +426,10 @@ impl Vault {
             self.fault(from, "vault.malformed_message");
             return Ok(());
         };
+        if !self.answering {
+            self.turn_away(from, &message);
+            return Ok(());
+        }
         match message {
             Message::Deliver(delivery) => self.receive_delivery(from, delivery),
             Message::Receipt(receipt) => self.receive_receipt(from, &receipt),
@@ -399,9 +447,20 @@ impl Vault {
         }
     }
 
+    /// Nothing can be said of any document now: whoever asks is to ask again. The rest is repeated anyway.
+    fn turn_away(&mut self, from: PeerId, message: &Message) {
+        match *message {
+            Message::Fetch { key, .. } => self.send(from, &Message::Missing { key, refusal: Refusal::Busy }),
+            Message::FetchPiece { key, file, offset } => {
+                self.send(from, &Message::Piece { key, file, offset, piece: Err(Refusal::Busy) });
+            }
+            _ => {}
+        }
+    }
+
     /// Sends what may be sent now, then makes durable what was written, then says when to wake up.
     fn finish_step(&mut self) -> Result<(), VaultError> {
-        if self.started {
+        if self.started && self.answering {
             self.pump_outbox()?;
             self.pump_fetches()?;
             self.pump_transfers()?;
@@ -413,12 +472,16 @@ impl Vault {
             self.transfers.due(self.now.steady_ms, self.limits.transfers_max),
             self.sweeps.due(),
             self.scrub.due(),
+            self.upkeep.due(),
             self.reconciliation.due(),
             self.acts.due(),
             self.audit.due(),
-            (self.staged_count > 0).then_some(self.stage_check_at),
+            (self.staged_count + self.uploads_count > 0).then_some(self.stage_check_at),
         ];
-        let next = due.into_iter().flatten().min();
+        let mut next = due.into_iter().flatten().min();
+        if !self.answering {
+            next = Some(self.timer_at.unwrap_or(self.now.steady_ms + UNANSWERED_MS));
+        }
         if let Some(at) = next.filter(|_| self.started && next != self.timer_at) {
             self.out.push(Effect::SetTimer { after_ms: at.saturating_sub(self.now.steady_ms).max(1) });
             self.timer_at = Some(at.max(self.now.steady_ms + 1));
@@ -426,12 +489,13 @@ impl Vault {
         Ok(())
     }
 
-    /// Keys before the copies they open, then the rows. Files were synced before the rows that name them.
+    /// Keys before the copies they open, then the rows. Files were synced before the rows that name them, and go after these.
     pub(crate) fn sync(&mut self) -> Result<(), VaultError> {
         if core::mem::take(&mut self.shelf_unsynced) {
             self.shelf.sync()?;
         }
-        self.disk.sync()
+        self.disk.sync()?;
+        self.remove_bytes_of_gone()
     }
 
     pub(crate) fn send(&mut self, to: PeerId, message: &Message) {

@@ -226,6 +226,12 @@ impl<C: Contract> Kit<C> {
         of_kind.map(|(_, data)| decode(data).expect("an event of this name is of this type")).collect()
     }
 
+    /// What the contract's state holds under a key.
+    #[must_use]
+    pub fn stored(&self, key: &[u8]) -> Option<&[u8]> {
+        self.state.get(key).map(Vec::as_slice)
+    }
+
     /// Host calls of the last method.
     #[must_use]
     pub const fn host_calls(&self) -> HostCalls {

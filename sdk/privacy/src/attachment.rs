@@ -11,6 +11,7 @@
 //! ```
 
 mod groups;
+mod piece;
 mod stream;
 
 use serde::{Deserialize, Serialize};
@@ -19,7 +20,8 @@ use vouch_types::Hash32;
 use wincode::{SchemaRead, SchemaWrite};
 
 pub use groups::{Arrived, FILE_BYTES_MAX, GROUP_BYTES, GroupHashes, HashKey, TreeHasher};
-pub use stream::{HEAD_BYTES, Opener, SEALED_SEGMENT_BYTES, SEGMENT_BYTES, SealedAttachment, Sealer};
+pub use piece::verify_piece;
+pub use stream::{HEAD_BYTES, Opener, SEALED_SEGMENT_BYTES, SEGMENT_BYTES, SealedAttachment, Sealer, sealed_bytes};
 
 use crate::commitment::{head, sha256};
 

@@ -19,7 +19,7 @@ mod tree;
 use std::collections::BTreeMap;
 
 use serde_json::Value;
-use vouch_types::{DocumentRoot, document::FieldKind};
+use vouch_types::{DocumentRoot, Hash32, document::FieldKind};
 
 pub use disclosure::{DISCLOSURE_BYTES_MAX, Disclosed, Disclosure, DocumentSecret, SALT_BYTES, Salt};
 pub use header::{DocumentHeader, HEADER_BYTES_MAX};
@@ -223,6 +223,18 @@ pub fn root_of(header: &DocumentHeader, leaves: &[[u8; 32]]) -> Result<DocumentR
         return Err(CommitmentError::Header("number of slots"));
     }
     Ok(header.root(&head(leaves)))
+}
+
+/// The root that a disclosure at a slot and its path lead to; `None` when the path has not the length it must have.
+pub(crate) fn root_from_path(
+    header: &DocumentHeader,
+    slot: u16,
+    disclosure: &Disclosure,
+    path: &[Hash32],
+) -> Option<DocumentRoot> {
+    let path: Vec<[u8; 32]> = path.iter().map(|hash| hash.0).collect();
+    let head = tree::head_from(&disclosure.leaf(slot), usize::from(slot), usize::from(header.slots), &path)?;
+    Some(header.root(&head))
 }
 
 /// Proof of one field from all leaves and the field's disclosure, for one who was delivered a part of a document.

@@ -18,10 +18,15 @@ pub mod commitment;
 pub mod construction;
 pub mod deid;
 pub mod entropy;
+pub mod evidence;
 pub mod grade;
+pub mod issuing;
+pub mod key_file;
 mod lexical;
+pub mod reading;
 pub mod rules;
 pub mod scan;
+pub mod sd_jwt;
 pub mod sealing;
 pub mod stream;
 

@@ -10,9 +10,9 @@ use vouch_types::{
     abi::Abi,
     api::{
         AccountView, BackupView, BlockDetail, BlockSummary, CertificateView, ChainParams, Claim, ContractSummary,
-        ContractView, Cursor, DryRunView, EvidenceView, FeedItem, HexBytes, MemberView, NodeStatus, PackageView, Page,
-        ProposalSummary, ProposalView, QueryBody, QueryView, StateView, SubmitBatchAnswer, SubmitItem, Submitted,
-        TransactionStatus, TransactionView, ValidatorsView, WAIT_MS_MAX,
+        ContractView, Cursor, DryRunView, EvidenceView, FeedItem, HexBytes, IndexPage, IndexStatusView, MemberView,
+        NodeStatus, PackageView, Page, ProposalSummary, ProposalView, QueryBody, QueryView, StateView,
+        SubmitBatchAnswer, SubmitItem, Submitted, TransactionStatus, TransactionView, ValidatorsView, WAIT_MS_MAX,
     },
     light::{Fact, ProofBundle, VerifiedClaim},
 };
@@ -360,6 +360,38 @@ impl Client {
         request: EventsRequest,
     ) -> impl Stream<Item = Result<(Cursor, FeedItem), Error>> + Send + Unpin + 'static {
         events::follow(Arc::clone(&self.transport), request)
+    }
+
+    /// How the node's index is.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn index_status(&self) -> Result<IndexStatusView, Error> {
+        self.get("/api/v1/index/status").await
+    }
+
+    /// Has the node make its index anew beside the one that serves. Needs the admin token.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn rebuild_index(&self) -> Result<IndexStatusView, Error> {
+        let mut call = Call::post("/api/v1/admin/index/rebuild", Body::Json(json!({})));
+        call.is_admin = true;
+        self.transport.json(&call).await
+    }
+
+    /// A page of the node's index: `path` is a list's route with its filter, for example
+    /// `/api/v1/documents?category=Invoice`; `after` is what the page before gave as `next`.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn index_page<T>(&self, path: &str, after: Option<&str>) -> Result<IndexPage<T>, Error>
+    where
+        T: serde::de::DeserializeOwned,
+    {
+        let sign = if path.contains('?') { '&' } else { '?' };
+        let after = after.map_or_else(String::new, |after| format!("{sign}after={}", escape(after)));
+        self.get(format!("{path}{after}")).await
     }
 
     /// Has the node make a backup at an absolute path of its own machine. Needs the admin token; not tried twice.

@@ -29,6 +29,36 @@ pub struct ClientConfig {
     pub admin_token: Option<AdminToken>,
     /// Signs requests about private documents.
     pub identity: Option<Identity>,
+    /// What the client shows to nodes that ask for a certificate.
+    pub certificate: Option<ClientCertificate>,
+}
+
+/// A certificate and its key, shown in the TLS handshake; shows nothing secret in `Debug`.
+#[derive(Clone, zeroize::Zeroize, zeroize::ZeroizeOnDrop)]
+pub struct ClientCertificate {
+    pem: Vec<u8>,
+}
+
+impl ClientCertificate {
+    /// From PEM: the certificate, then those of authorities below the root if there are any; and its key in PKCS#8.
+    #[must_use]
+    pub fn new(certificate: &[u8], key: &[u8]) -> Self {
+        let mut pem = Vec::with_capacity(certificate.len() + key.len() + 1);
+        pem.extend_from_slice(certificate);
+        pem.push(b'\n');
+        pem.extend_from_slice(key);
+        Self { pem }
+    }
+
+    pub(crate) fn pem(&self) -> &[u8] {
+        &self.pem
+    }
+}
+
+impl std::fmt::Debug for ClientCertificate {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ClientCertificate(<redacted>)")
+    }
 }
 
 /// The account that requests about private documents come from; shows nothing secret in `Debug`.
@@ -96,6 +126,7 @@ impl ClientConfig {
             backoff_max: Duration::from_secs(2),
             admin_token: None,
             identity: None,
+            certificate: None,
         }
     }
 

@@ -3,9 +3,10 @@
 //! Texts of disputes stay with who wrote them; the chain gets a commitment to each.
 
 use vouch_types::{
-    ContractName, Hash32, SubjectId,
+    ContractName, Hash32, SecretKey, SubjectId,
     document::{self, DocumentId, Effect, FieldSet, Party},
     encode,
+    hash::domain_hash,
     relation::{self, RelationKind},
 };
 
@@ -24,6 +25,11 @@ pub struct NewGrant {
     pub purpose: String,
     /// Until when, in milliseconds since 1970; `None` means until it is ended.
     pub until_ms: Option<u64>,
+}
+
+/// Shows that whoever registers a person's key has it; good for one member only, since anybody sees it on its way.
+fn key_proof(alias: SubjectId, member: &str, own: &SecretKey) -> Vec<u8> {
+    own.sign(domain_hash(relation::KEY_PROOF_TAG, &[alias.as_bytes(), member.as_bytes()]).as_bytes()).0.to_vec()
 }
 
 fn named(contract: &str) -> ContractName {
@@ -119,10 +125,55 @@ impl TransactionBuilder {
         self.documents("request_erasure", encode(&(id, code.to_owned())))
     }
 
+    /// Takes a request for erasure back, as long as it is held back.
+    #[must_use]
+    pub fn withdraw_erasure(self, id: DocumentId) -> Self {
+        self.documents("withdraw_erasure", encode(&id))
+    }
+
+    /// Puts a legal hold on a document: as long as it lasts, the document is not erased.
+    #[must_use]
+    pub fn set_hold(self, id: DocumentId, code: &str) -> Self {
+        self.documents("set_hold", encode(&(id, code.to_owned())))
+    }
+
+    /// Lifts the hold that a member, the caller's own, has put on a document.
+    #[must_use]
+    pub fn lift_hold(self, id: DocumentId, member: &str) -> Self {
+        self.documents("lift_hold", encode(&(id, member.to_owned())))
+    }
+
+    /// Orders an erasure that was held back, when nothing holds it back any more.
+    #[must_use]
+    pub fn order_erasure(self, id: DocumentId) -> Self {
+        self.documents(document::method::ORDER_ERASURE, encode(&id))
+    }
+
+    /// Closes an erasure whose deadline has passed, and names those who have not attested.
+    #[must_use]
+    pub fn close_erasure(self, id: DocumentId) -> Self {
+        self.documents(document::method::CLOSE_ERASURE, encode(&id))
+    }
+
     /// Registers a person without a key of their own; the alias is 32 random bytes.
     #[must_use]
     pub fn register_subject(self, alias: SubjectId) -> Self {
         self.relations("register_subject", encode(&(alias, None::<vouch_types::PublicKey>, None::<Vec<u8>>)))
+    }
+
+    /// Registers a person with a key of their own, which signs for it here. `member` is the one that registers them: that of
+    /// the account that signs the transaction.
+    #[must_use]
+    pub fn register_subject_with_key(self, alias: SubjectId, member: &str, own: &SecretKey) -> Self {
+        let proof = key_proof(alias, member, own);
+        self.relations("register_subject", encode(&(alias, Some(own.public()), Some(proof))))
+    }
+
+    /// Sets or changes a person's own key, which signs for it here. `member` is the one that has registered them.
+    #[must_use]
+    pub fn set_subject_key(self, alias: SubjectId, member: &str, own: &SecretKey) -> Self {
+        let proof = key_proof(alias, member, own);
+        self.relations("set_subject_key", encode(&(alias, own.public(), proof)))
     }
 
     /// Closes a person's registration.

@@ -13,31 +13,33 @@ use std::{collections::BTreeMap, time::Duration};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use vouch_privacy::{
-    Commitment, Disclosure, Document as PlainDocument, DocumentHeader, DocumentKeys, RecipientKey, SchemaFields,
-    SeededRng, WrapContext,
-    commitment::{Rows, root_of},
-    sealing::{seal_with, wrap},
+    DocumentKeys, RecipientKey, SchemaFields, SeededRng,
+    attachment::{AttachmentValue, CHUNK_LOG},
+    issuing::Content,
 };
 use vouch_types::{
-    ContractName, DocumentRoot, Hash32, Height, SecretKey, TxId,
+    ContractName, DocumentRoot, Hash32, Height, SecretKey, SubjectId, TxId,
     api::{
-        AuditRecordView, CallerView, CheckView, Claim, DocumentReading, ErasureStatementView, HoldingView, OutcomeView,
-        Page, QueryBody, ReadDocumentRequest, StagedView, TransactionView, VaultView,
+        AuditRecordView, CallerView, CheckView, Claim, ErasureProgressView, ErasureStatementView, HeldView,
+        HoldingView, OutcomeView, Page, QueryBody, StagedView, TransactionView, VaultView,
     },
-    codec::decode,
     document::{
-        self, Audience, Document, DocumentEntry, DocumentId, FieldSet, KeyRecipient, NewVersion, PartyEntry,
-        PublicField, ReferenceEntry, Schema, Version,
+        self, Audience, Document, DocumentEntry, DocumentId, KeyRecipient, NewVersion, PartyEntry, ReferenceEntry,
+        Schema, Version, VersionKey,
     },
     encode,
+    hash::domain_hash,
     light::Fact,
 };
+use zeroize::Zeroizing;
 
 use crate::{
-    Client, Error, ListQuery, TransactionBuilder,
-    client::list_path,
+    Client, DraftFile, Error, ListQuery, Resumption, SubmitOptions, TransactionBuilder,
+    client::{escape, list_path},
+    issuing::{Issuing, content_of},
     random::random,
     transport::{Body, Call},
+    uploads::{Uploader, Way},
 };
 
 /// Longest wait for a submission to become final.
@@ -60,6 +62,8 @@ pub struct DocumentDraft {
     pub public: Vec<String>,
     /// Recipients beyond the rules, by key.
     pub recipients: Vec<KeyRecipient>,
+    /// Files, each with the field that names it, in their order there. Such a field has no entry in `values`.
+    pub files: Vec<DraftFile>,
 }
 
 impl core::fmt::Debug for DocumentDraft {
@@ -86,39 +90,25 @@ pub struct SubmittedDocument {
     pub height: Height,
 }
 
-/// Fields of a version, each checked here to be what the chain commits to.
-#[derive(Clone, PartialEq, Serialize)]
-pub struct DocumentFields {
-    /// The document.
-    pub document: DocumentId,
-    /// Its version.
-    pub version: u32,
-    /// The member that issued it.
-    pub issuer: String,
-    /// Its schema.
-    pub schema: String,
-    /// The root, as the chain's state proves it.
-    pub root: DocumentRoot,
-    /// The height of the block whose state proves it.
-    pub proven_at: Height,
-    /// Values by field; a field of rows is an array.
-    pub fields: BTreeMap<String, Value>,
-    /// Why they may be seen: the contract's reason.
-    pub reason: String,
-}
-
-impl core::fmt::Debug for DocumentFields {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        write!(f, "DocumentFields({} version {}, {} fields)", self.document, self.version, self.fields.len())
-    }
-}
-
 /// A document sealed for the own node: what is staged and what is submitted.
-struct Prepared {
-    id: DocumentId,
-    version: u32,
-    delivery: Vec<u8>,
-    content: NewVersion,
+pub(crate) struct Prepared {
+    pub(crate) id: DocumentId,
+    pub(crate) version: u32,
+    pub(crate) delivery: Vec<u8>,
+    pub(crate) content: NewVersion,
+}
+
+impl Prepared {
+    /// It is on the chain by this transaction.
+    pub(crate) fn submitted(&self, transaction: &TransactionView) -> SubmittedDocument {
+        SubmittedDocument {
+            id: self.id,
+            version: self.version,
+            root: self.content.root,
+            transaction: transaction.id,
+            height: transaction.height,
+        }
+    }
 }
 
 impl Client {
@@ -139,8 +129,16 @@ impl Client {
         self.get_signed("/api/v1/account").await
     }
 
+    /// What the node holds about a person, ascending from `after`; at most 50 documents at a time.
+    ///
+    /// # Errors
+    /// `caller.forbidden` for everyone but the person, and at their nodes the members that serve them.
+    pub async fn held(&self, subject: SubjectId, query: &ListQuery) -> Result<Page<HeldView>, Error> {
+        self.get_signed(list_path(&format!("/api/v1/persons/{subject}/held"), "after", query)).await
+    }
+
     /// Asks a contract for a record.
-    async fn ask<T: serde::de::DeserializeOwned>(
+    pub(crate) async fn ask<T: serde::de::DeserializeOwned>(
         &self,
         contract: &str,
         method: &str,
@@ -148,16 +146,20 @@ impl Client {
     ) -> Result<T, Error> {
         let body = QueryBody { arguments, ..QueryBody::default() };
         let answer = self.query(&named(contract), method, body).await?;
-        let value =
-            answer.value.ok_or_else(|| self.bad_answer(format!("{contract}.{method} is not read by its ABI")))?;
+        let value = match answer.value {
+            Some(value) => value,
+            // A record that is not there: in JSON the same as no value, in bytes the absent `Option`.
+            None if answer.output.0 == [0] => Value::Null,
+            None => return Err(self.bad_answer(format!("{contract}.{method} is not read by its ABI"))),
+        };
         serde_json::from_value(value).map_err(|error| self.bad_answer(format!("{contract}.{method}: {error}")))
     }
 
-    fn bad_answer(&self, reason: impl Into<String>) -> Error {
+    pub(crate) fn bad_answer(&self, reason: impl Into<String>) -> Error {
         Error::BadAnswer { node: self.transport.config.nodes.join(", "), reason: reason.into() }
     }
 
-    fn not_as_committed(&self, reason: impl Into<String>) -> Error {
+    pub(crate) fn not_as_committed(&self, reason: impl Into<String>) -> Error {
         Error::NotAsCommitted { node: self.transport.config.nodes.join(", "), reason: reason.into() }
     }
 
@@ -212,8 +214,26 @@ impl Client {
     /// [`Error::Construction`] when the values are not by the schema; `stage.*` when the node refuses it; [`Error::Failed`] with
     /// the contract's code when the chain does.
     pub async fn submit_document(&self, draft: &DocumentDraft, signer: &SecretKey) -> Result<SubmittedDocument, Error> {
-        let id = DocumentId::new(random()?);
-        let prepared = self.prepare(draft, id, 1, None).await?;
+        self.submit_document_with(draft, signer, &SubmitOptions::default()).await
+    }
+
+    /// The same, for a document with files: they are sealed and sent first. With a resumption, a submission that broke off is taken
+    /// up where it ended, also by another process.
+    ///
+    /// # Errors
+    /// As [`Client::submit_document`]; `upload.*` when the node refuses a file; [`Error::File`] for one that cannot be read.
+    pub async fn submit_document_with(
+        &self,
+        draft: &DocumentDraft,
+        signer: &SecretKey,
+        options: &SubmitOptions,
+    ) -> Result<SubmittedDocument, Error> {
+        let resumption = match options.resumption.clone() {
+            Some(resumption) => resumption,
+            None => Resumption::new(&self.account().await?.node_member)?,
+        };
+        let id = resumption.document;
+        let prepared = self.prepare(draft, (id, 1), None, resumption.salt, options).await?;
         self.stage(&prepared).await?;
         let arguments = encode(&(id, draft.schema.clone(), prepared.content.clone()));
         self.carry_out(&prepared, document::method::SUBMIT, arguments, signer).await
@@ -229,10 +249,30 @@ impl Client {
         draft: &DocumentDraft,
         signer: &SecretKey,
     ) -> Result<SubmittedDocument, Error> {
+        self.revise_document_with(id, draft, signer, &SubmitOptions::default()).await
+    }
+
+    /// The same with files and a resumption.
+    ///
+    /// # Errors
+    /// As [`Client::submit_document_with`].
+    pub async fn revise_document_with(
+        &self,
+        id: DocumentId,
+        draft: &DocumentDraft,
+        signer: &SecretKey,
+        options: &SubmitOptions,
+    ) -> Result<SubmittedDocument, Error> {
+        let resumption = options.resumption.clone().map_or_else(|| Resumption::of_document(id), Ok)?;
+        if resumption.document != id {
+            let reason = format!("what is to be taken up is of document {}, not {id}", resumption.document);
+            return Err(Error::Construction(reason));
+        }
         let unknown = || Error::Construction(format!("there is no document {id}"));
         let latest = self.document(id).await?.ok_or_else(unknown)?.latest;
         let before = self.document_version(id, latest).await?.ok_or_else(unknown)?.content.root;
-        let prepared = self.prepare(draft, id, latest.saturating_add(1), Some(before)).await?;
+        let version = (id, latest.saturating_add(1));
+        let prepared = self.prepare(draft, version, Some(before), resumption.salt, options).await?;
         self.stage(&prepared).await?;
         let arguments = encode(&(id, Hash32(*before.as_bytes()), prepared.content.clone()));
         self.carry_out(&prepared, document::method::REVISE, arguments, signer).await
@@ -241,45 +281,67 @@ impl Client {
     async fn prepare(
         &self,
         draft: &DocumentDraft,
-        id: DocumentId,
-        version: u32,
+        (id, version): (DocumentId, u32),
         previous: Option<DocumentRoot>,
+        salt: Hash32,
+        options: &SubmitOptions,
     ) -> Result<Prepared, Error> {
-        let chain = self.known_chain()?;
-        let member = self.account().await?.node_member;
-        let schema = self.schema(&draft.schema, draft.schema_version).await?;
-        let schema = schema.ok_or_else(|| Error::Construction(format!("there is no schema {}", draft.schema)))?;
-        let fields = SchemaFields::from_chain(&schema).map_err(|error| Error::Construction(error.to_string()))?;
-        let recipient = self.encryption_key(&member).await?;
-        let header = DocumentHeader::new(&fields, &*member, id, version, previous);
-        let values = draft.values.clone().into_iter().collect();
-        let mut rng = SeededRng::from_seed(&random()?);
-        let keys = DocumentKeys::generate(&mut rng);
-        let fault = |error: &dyn core::fmt::Display| Error::Construction(error.to_string());
-        let commitment =
-            Commitment::build(&PlainDocument { header, values }, &fields, &keys.secret).map_err(|e| fault(&e))?;
-        let sealed = seal_with(&commitment, &keys, &mut rng).map_err(|e| fault(&e))?;
-        let context = WrapContext { chain, document: id, version };
-        let wrapped = wrap(&keys.all(), &recipient, context, &mut rng).map_err(|e| fault(&e))?;
-        let delivery = sealed.deliver(&FieldSet::first(fields.slots()), wrapped, Vec::new());
-        let content = NewVersion {
-            schema_version: schema.version,
-            root: commitment.root(),
-            blob_root: None,
-            parties: draft.parties.clone(),
-            references: draft.references.clone(),
-            public: public_fields(draft, &fields, &commitment)?,
-            recipients: ascending(&draft.recipients),
-        };
-        Ok(Prepared { id, version, delivery: encode(&(id, version, delivery)), content })
+        let issuing = self.issuing(&draft.schema, draft.schema_version).await?;
+        let seed = self.version_seed(salt, (id, version))?;
+        let keys = DocumentKeys::generate(&mut SeededRng::from_seed(&seed));
+        let mut content = content_of(draft, VersionKey { id, version }, previous);
+        self.attach(&issuing, draft, &mut content, (&keys, &seed), (options, Way::Send)).await?;
+        issuing.seal(content, &keys, &mut SeededRng::from_seed(&random()?))
     }
 
-    fn known_chain(&self) -> Result<vouch_types::ChainId, Error> {
+    /// Sends a draft's files, and puts what names them into the content.
+    pub(crate) async fn attach(
+        &self,
+        issuing: &Issuing,
+        draft: &DocumentDraft,
+        content: &mut Content,
+        (keys, seed): (&DocumentKeys, &Zeroizing<[u8; 32]>),
+        (options, way): (&SubmitOptions, Way),
+    ) -> Result<(), Error> {
+        if draft.files.is_empty() {
+            return Ok(());
+        }
+        let places = places_of(draft, issuing.fields())?;
+        // What is wrong with the record is said before anything large is sent.
+        content.values.extend(file_values(draft, &stand_ins(draft).await?));
+        issuing.commit(content, keys)?;
+        let VersionKey { id, version } = content.key;
+        let uploader = Uploader { client: self, document: id, version, keys, seed, options };
+        let mut named = Vec::with_capacity(draft.files.len());
+        for (file, (slot, index)) in draft.files.iter().zip(places) {
+            let sealed = match way {
+                Way::Send => uploader.upload(file, slot, index).await?,
+                Way::Compute => uploader.seal(file, slot, index).await?,
+            };
+            named.push(sealed.value);
+            content.blobs.push(sealed.blob);
+        }
+        content.values.extend(file_values(draft, &named));
+        content.blobs.sort_by_key(|blob| (blob.slot, blob.index));
+        Ok(())
+    }
+
+    /// From what the keys of a version are made: the account's key, and a salt that is no secret.
+    fn version_seed(&self, salt: Hash32, (id, version): (DocumentId, u32)) -> Result<Zeroizing<[u8; 32]>, Error> {
+        let missing = || Error::Configuration("for private documents the configuration must have an identity".into());
+        let identity = self.transport.config.identity.as_ref().ok_or_else(missing)?;
+        let chain = self.known_chain()?;
+        let version = version.to_be_bytes();
+        let parts = [&identity.key().seed()[..], chain.as_bytes(), &salt.0, id.as_bytes(), &version];
+        Ok(Zeroizing::new(domain_hash("vouch/version-keys/1", &parts).0))
+    }
+
+    pub(crate) fn known_chain(&self) -> Result<vouch_types::ChainId, Error> {
         let missing = || Error::Configuration("for private documents the configuration must name the chain".into());
         self.transport.config.chain.ok_or_else(missing)
     }
 
-    async fn encryption_key(&self, member: &str) -> Result<RecipientKey, Error> {
+    pub(crate) async fn encryption_key(&self, member: &str) -> Result<RecipientKey, Error> {
         let members = self.members().await?.items;
         let found = members.iter().find(|view| view.name == member);
         let key = found.and_then(|view| view.encryption_keys.last()).filter(|key| key.retired.is_none());
@@ -287,7 +349,7 @@ impl Client {
         Ok(RecipientKey(key.ok_or_else(missing)?.key))
     }
 
-    async fn stage(&self, prepared: &Prepared) -> Result<StagedView, Error> {
+    pub(crate) async fn stage(&self, prepared: &Prepared) -> Result<StagedView, Error> {
         let path = format!("/api/v1/documents/stage?root={}", prepared.content.root);
         let staged: StagedView = self
             .transport
@@ -305,17 +367,15 @@ impl Client {
     ) -> Result<SubmittedDocument, Error> {
         let builder = self.transaction_builder().await?.call(named(document::CONTRACT), method, arguments);
         let transaction = self.carried(builder, signer).await?;
-        Ok(SubmittedDocument {
-            id: prepared.id,
-            version: prepared.version,
-            root: prepared.content.root,
-            transaction: transaction.id,
-            height: transaction.height,
-        })
+        Ok(prepared.submitted(&transaction))
     }
 
     /// Signs, submits, waits until it is final and did what it should, and checks the proof of its receipt.
-    async fn carried(&self, builder: TransactionBuilder, signer: &SecretKey) -> Result<TransactionView, Error> {
+    pub(crate) async fn carried(
+        &self,
+        builder: TransactionBuilder,
+        signer: &SecretKey,
+    ) -> Result<TransactionView, Error> {
         let transaction = builder.sign(&[signer])?;
         self.submit(&transaction).await?;
         let view = self.wait(transaction.id, PATIENCE).await?;
@@ -326,59 +386,6 @@ impl Client {
         match &verified.fact {
             Fact::Receipt(receipt) if receipt.outcome == vouch_types::Outcome::Success => Ok(view),
             _ => Err(Error::OtherClaim(format!("the receipt of {} does not say that it succeeded", view.id))),
-        }
-    }
-
-    /// Reads fields of a version for a purpose; all that may be seen when `fields` is `None`. Each is checked to stand under the
-    /// root that the chain's state proves: a node cannot show anything else.
-    ///
-    /// # Errors
-    /// `vault.not_allowed` when the contract says no to any field named; [`Error::NotAsCommitted`].
-    pub async fn read_document(
-        &self,
-        id: DocumentId,
-        version: u32,
-        fields: Option<&[String]>,
-        purpose: &str,
-    ) -> Result<DocumentFields, Error> {
-        let (proven, proven_at) = self.proven_version(id, version).await?;
-        let document = self.document(id).await?.ok_or_else(|| self.bad_answer(format!("it knows no document {id}")))?;
-        let schema = self.schema(&document.schema, Some(proven.content.schema_version)).await?;
-        let schema = schema.ok_or_else(|| self.bad_answer(format!("it knows no schema {}", document.schema)))?;
-        let schema = SchemaFields::from_chain(&schema).map_err(|error| Error::Construction(error.to_string()))?;
-        let request = ReadDocumentRequest { purpose: purpose.to_owned(), fields: wanted(fields, &schema)? };
-        let path = format!("/api/v1/documents/{id}/versions/{version}/read");
-        let call = Self::signed(Call::post(path, Body::Json(json!(request))));
-        let reading: DocumentReading = self.transport.json(&call).await?;
-        let root = proven.content.root;
-        let checked = checked_fields(&reading, (id, version), root, &schema);
-        let (header, fields) = checked.map_err(|reason| self.not_as_committed(reason))?;
-        let (issuer, schema) = (header.issuer, header.schema);
-        Ok(DocumentFields { document: id, version, issuer, schema, root, proven_at, fields, reason: reading.reason })
-    }
-
-    /// A version's record as the chain's state proves it, with the height of that state.
-    ///
-    /// # Errors
-    /// [`Error::Proof`]; `vault.unknown_document` when there is none.
-    pub async fn proven_version(&self, id: DocumentId, version: u32) -> Result<(Version, Height), Error> {
-        let chain = self.known_chain()?;
-        let key = [b"v".as_slice(), id.as_bytes(), &version.to_be_bytes()].concat();
-        let view = self.state(&named(document::CONTRACT), &key, true).await?;
-        let Some(proof) = view.proof else {
-            let detail = format!("the chain knows no version {version} of document {id}");
-            let problem = Box::new(vouch_types::api::Problem::new("vault.unknown_document", detail));
-            return Err(Error::Refused { problem, node: String::new(), retry_after_s: None });
-        };
-        let verified = vouch_types::ProofBundle::from_bytes(&proof.0)?.verify(chain)?;
-        let expected = [document::CONTRACT.as_bytes(), &[0], &key].concat();
-        let other = || Error::OtherClaim(format!("asked was about version {version} of document {id}"));
-        match verified.fact {
-            Fact::State { key, value: Some(value) } if key == expected => {
-                let record = decode::<Version>("version", &value, document::RECORD_BYTES_MAX).map_err(|_| other())?;
-                Ok((record, verified.height))
-            }
-            _ => Err(other()),
         }
     }
 
@@ -407,6 +414,14 @@ impl Client {
         self.get_signed(format!("/api/v1/documents/{id}/erasure")).await
     }
 
+    /// How far a document's erasure is at each member, as any node says it.
+    ///
+    /// # Errors
+    /// `vault.unknown_document` when the chain knows none.
+    pub async fn erasure_progress(&self, id: DocumentId) -> Result<ErasureProgressView, Error> {
+        self.transport.json(&Call::get(format!("/api/v1/documents/{id}/erasure/progress"))).await
+    }
+
     /// How the own node's vault is.
     ///
     /// # Errors
@@ -420,91 +435,67 @@ impl Client {
     /// # Errors
     /// [`Error`].
     pub async fn check_vault(&self) -> Result<CheckView, Error> {
-        self.transport.json(&Self::signed(Call::post("/api/v1/vault/check", Body::Json(json!({}))))).await
+        let mut all = CheckView { damages: Vec::new(), next: None };
+        loop {
+            let from = all.next.take().map(|from| format!("?from={}", escape(&from))).unwrap_or_default();
+            let call = Call::post(format!("/api/v1/vault/check{from}"), Body::Json(json!({})));
+            let part: CheckView = self.transport.json(&Self::signed(call)).await?;
+            all.damages.extend(part.damages);
+            if part.next.is_none() {
+                return Ok(all);
+            }
+            all.next = part.next;
+        }
     }
 }
 
-fn named(contract: &str) -> ContractName {
+/// Slot and position of each file.
+fn places_of(draft: &DocumentDraft, schema: &SchemaFields) -> Result<Vec<(u16, u16)>, Error> {
+    let mut counts: BTreeMap<String, u16> = BTreeMap::new();
+    let mut place = |file: &DraftFile| {
+        let field = file.field.as_str();
+        let slot = schema
+            .slot(field)
+            .filter(|slot| schema.field(*slot).is_some_and(|field| field.kind == document::FieldKind::Attachment));
+        let slot = slot.ok_or_else(|| Error::Construction(format!("field {field} takes no files")))?;
+        if draft.values.contains_key(field) {
+            return Err(Error::Construction(format!("field {field} has a value and files")));
+        }
+        let count = counts.entry(field.to_owned()).or_insert(0);
+        let index = *count;
+        *count = count.saturating_add(1);
+        Ok((slot, index))
+    };
+    draft.files.iter().map(&mut place).collect()
+}
+
+/// The fields' values, once each file has its own.
+fn file_values(draft: &DocumentDraft, named: &[AttachmentValue]) -> BTreeMap<String, Value> {
+    let mut values: BTreeMap<String, Vec<&AttachmentValue>> = BTreeMap::new();
+    for (file, value) in draft.files.iter().zip(named) {
+        values.entry(file.field.clone()).or_default().push(value);
+    }
+    values.into_iter().map(|(field, list)| (field, json!(list))).collect()
+}
+
+/// Values of the form that files will have.
+async fn stand_ins(draft: &DocumentDraft) -> Result<Vec<AttachmentValue>, Error> {
+    let mut values = Vec::with_capacity(draft.files.len());
+    for file in &draft.files {
+        let size = file.size().await?;
+        let (media, name) = (file.media.clone(), file.name.clone());
+        values.push(AttachmentValue {
+            b3: Hash32::ZERO,
+            b3_key: Hash32::ZERO,
+            chunk_log: CHUNK_LOG,
+            media,
+            name,
+            size,
+        });
+    }
+    Ok(values)
+}
+
+pub(crate) fn named(contract: &str) -> ContractName {
     ContractName::new(contract).expect("a name of the product's own contracts has the form of one")
-}
-
-/// Fields that stand in clear, by slot.
-fn public_fields(
-    draft: &DocumentDraft,
-    schema: &SchemaFields,
-    commitment: &Commitment,
-) -> Result<Vec<PublicField>, Error> {
-    let mut slots: Vec<u16> = Vec::with_capacity(draft.public.len());
-    for name in &draft.public {
-        let slot = schema.slot(name).filter(|slot| schema.field(*slot).is_some_and(|field| field.public));
-        slots.push(slot.ok_or_else(|| Error::Construction(format!("field {name} may not stand in clear")))?);
-    }
-    slots.sort_unstable();
-    slots.dedup();
-    let field = |slot: u16| {
-        let disclosure = commitment.disclosures().get(usize::from(slot));
-        let said = disclosure.and_then(|disclosure| disclosure.parse().ok());
-        let said = said.ok_or_else(|| Error::Construction(format!("slot {slot} cannot be read")))?;
-        Ok(PublicField { slot, value: said.value.to_string() })
-    };
-    slots.into_iter().map(field).collect()
-}
-
-fn ascending(recipients: &[KeyRecipient]) -> Vec<KeyRecipient> {
-    let mut recipients = recipients.to_vec();
-    recipients.sort_by_key(|recipient| recipient.key);
-    recipients
-}
-
-/// The slots of fields by name.
-fn wanted(fields: Option<&[String]>, schema: &SchemaFields) -> Result<Option<FieldSet>, Error> {
-    let Some(names) = fields else { return Ok(None) };
-    let slot = |name: &String| {
-        schema.slot(name).ok_or_else(|| Error::Construction(format!("the schema {} has no field {name}", schema.id())))
-    };
-    names.iter().map(slot).collect::<Result<FieldSet, _>>().map(Some)
-}
-
-/// Checks that what a node shows is what the root commits to, by the schema; says what differs.
-fn checked_fields(
-    reading: &DocumentReading,
-    (id, version): (DocumentId, u32),
-    root: DocumentRoot,
-    schema: &SchemaFields,
-) -> Result<(DocumentHeader, BTreeMap<String, Value>), String> {
-    let header = DocumentHeader::from_json(&reading.header).map_err(|error| error.to_string())?;
-    if (header.document, header.version) != (id, version) || (reading.document, reading.version) != (id, version) {
-        return Err("it is another version".into());
-    }
-    let leaves: Vec<[u8; 32]> = reading.leaves.iter().map(|leaf| leaf.0).collect();
-    if root_of(&header, &leaves).map_err(|error| error.to_string())? != root {
-        return Err("header and leaves do not lead to the root".into());
-    }
-    let mut disclosures = Vec::with_capacity(reading.fields.len());
-    let mut rows = BTreeMap::new();
-    for field in &reading.fields {
-        let disclosure = Disclosure::from_text(field.disclosure.clone()).map_err(|error| error.to_string())?;
-        if leaves.get(usize::from(field.slot)) != Some(&disclosure.leaf(field.slot)) {
-            return Err(format!("the field at slot {} is not under the root", field.slot));
-        }
-        if let Some(texts) = &field.rows {
-            let items = texts.iter().map(|text| Disclosure::from_text(text.clone())).collect::<Result<_, _>>();
-            let made = items.and_then(|items| Rows::from_disclosures(field.slot, items));
-            rows.insert(field.slot, made.map_err(|error| error.to_string())?);
-        }
-        disclosures.push((field.slot, disclosure));
-    }
-    let slots: Vec<_> = disclosures.iter().map(|(slot, disclosure)| (*slot, disclosure)).collect();
-    // Names, types, and that rows are those that the field's value names.
-    vouch_privacy::construction::check_slots(&header, &slots, &rows, schema, None).map_err(|e| e.to_string())?;
-    let mut fields = BTreeMap::new();
-    for (slot, disclosure) in slots {
-        let said = disclosure.parse().map_err(|error| error.to_string())?;
-        let value = match rows.get(&slot) {
-            Some(rows) => Value::Array(rows.values().map_err(|error| error.to_string())?),
-            None => said.value,
-        };
-        fields.insert(said.name, value);
-    }
-    Ok((header, fields))
 }

@@ -10,8 +10,8 @@ use serde::de::DeserializeOwned;
 use vouch_types::{
     ChainId, TimestampMs,
     api::{
-        HexBytes, Problem,
-        caller::{KEY_HEADER, NONCE_HEADER, SIGNATURE_HEADER, SignedRequest, TIME_HEADER},
+        Problem,
+        caller::{Authority, SignedRequest},
     },
 };
 
@@ -81,11 +81,7 @@ impl Transport {
             return Err(Error::Configuration("no node is named".into()));
         }
         for node in &mut config.nodes {
-            let address =
-                reqwest::Url::parse(node).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
-            if address.is_none() {
-                return Err(Error::Configuration(format!("{node:?} is not an http or https address")));
-            }
+            authority(node)?;
             node.truncate(node.trim_end_matches('/').len());
         }
         // One provider per process; another one that is installed already is as good.
@@ -102,6 +98,11 @@ impl Transport {
                 return Err(fault("there is no certificate in it".into()));
             }
             builder = builder.tls_certs_only(authorities);
+        }
+        if let Some(certificate) = &config.certificate {
+            let identity = reqwest::Identity::from_pem(certificate.pem())
+                .map_err(|error| Error::Configuration(format!("client certificate: {}", chain_of(&error))))?;
+            builder = builder.identity(identity);
         }
         let http = builder.build().map_err(|error| Error::Configuration(chain_of(&error)))?;
         Ok(Self { http, config, preferred: AtomicUsize::new(0) })
@@ -178,7 +179,7 @@ impl Transport {
             Body::Octets(bytes) => (Some("application/octet-stream"), bytes.clone()),
         };
         if call.is_signed {
-            request = self.signed(request, call, &body)?;
+            request = self.signed(request, call, node, &body)?;
         }
         Ok(match media_type {
             None => request,
@@ -186,8 +187,8 @@ impl Transport {
         })
     }
 
-    /// Each attempt is signed anew: a node hears a nonce once.
-    fn signed(&self, request: RequestBuilder, call: &Call, body: &[u8]) -> Result<RequestBuilder, Error> {
+    /// Each attempt is signed anew, for the node it goes to: a node hears a nonce once.
+    fn signed(&self, request: RequestBuilder, call: &Call, node: &str, body: &[u8]) -> Result<RequestBuilder, Error> {
         let missing =
             |what: &str| Error::Configuration(format!("to ask about private documents the configuration needs {what}"));
         let identity = self.config.identity.as_ref().ok_or_else(|| missing("an identity: the key of an account"))?;
@@ -195,13 +196,11 @@ impl Transport {
         let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         let time = TimestampMs(u64::try_from(since.as_millis()).unwrap_or(u64::MAX));
         let nonce = random::<16>()?;
-        let said = SignedRequest { chain, method: call.method.as_str(), target: &call.path, time, nonce, body };
-        let signature = identity.key().sign(said.digest().as_bytes());
-        Ok(request
-            .header(KEY_HEADER, identity.key().public().to_string())
-            .header(TIME_HEADER, time.0.to_string())
-            .header(NONCE_HEADER, HexBytes(nonce.to_vec()).to_string())
-            .header(SIGNATURE_HEADER, HexBytes(signature.0.to_vec()).to_string()))
+        let (node, body) = (authority(node)?, SignedRequest::body_hash(body));
+        let (method, target) = (call.method.as_str(), call.path.as_str());
+        let said = SignedRequest { chain, node: &node, method, target, time, nonce, body };
+        let headers = said.headers(identity.key());
+        Ok(headers.into_iter().fold(request, |request, (name, value)| request.header(name, value)))
     }
 
     /// Opens a stream at the preferred node: no bound on its length, one attempt.
@@ -234,6 +233,13 @@ impl Transport {
         let (response, node) = self.send(call).await?;
         read(response, &node).await
     }
+}
+
+/// Host and port of a node's address: what was typed, not what the node says of itself.
+fn authority(node: &str) -> Result<Authority, Error> {
+    let url = reqwest::Url::parse(node).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
+    let authority = url.and_then(|url| Authority::new(url.host_str()?, url.port_or_known_default()?).ok());
+    authority.ok_or_else(|| Error::Configuration(format!("{node:?} is not an http or https address")))
 }
 
 async fn read(mut response: Response, node: &str) -> Result<Vec<u8>, Error> {
@@ -272,11 +278,28 @@ pub(crate) fn of_reqwest(error: &reqwest::Error, node: &str) -> Error {
     if error.is_timeout() {
         return Error::Timeout(format!("{node} did not answer in time"));
     }
-    let lower = reason.to_ascii_lowercase();
-    if lower.contains("certificate") || lower.contains("tls") {
+    if is_of_certificate(error) {
         return Error::Tls { node: node.into(), reason };
     }
     Error::Unreachable { node: node.into(), reason }
+}
+
+/// Whether the node's certificate is at fault. By the error itself and not by its text: that of a connection that was cut
+/// speaks of TLS as well.
+fn is_of_certificate(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(error) = error.downcast_ref::<rustls::Error>() {
+            return matches!(error, rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented);
+        }
+        // The source of an input or output error is that of what it holds, which would be passed over.
+        let held = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        next = match held {
+            Some(held) => Some(held),
+            None => error.source(),
+        };
+    }
+    false
 }
 
 /// An error with what caused it; reqwest shows only its own layer.
@@ -291,4 +314,41 @@ fn chain_of(error: &dyn std::error::Error) -> String {
         cause = error.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_has_one_authority() {
+        let of = |address: &str| authority(address).map(|found| found.to_string()).ok();
+        let same = |addresses: &[&str], expected: &str| {
+            let found: Vec<Option<String>> = addresses.iter().map(|address| of(address)).collect();
+            assert_eq!(found, vec![Some(expected.to_owned()); addresses.len()]);
+        };
+        same(&["https://Node1.Example", "https://node1.example:443/", "https://NODE1.example/x"], "node1.example:443");
+        same(&["http://node1.example/", "http://node1.example:80"], "node1.example:80");
+        same(&["https://node1.example:7480/vouch"], "node1.example:7480");
+        same(&["https://[2001:DB8::7]:7480", "https://[2001:db8:0::7]:7480"], "[2001:db8::7]:7480");
+        same(&["http://127.1:7480"], "127.0.0.1:7480");
+        assert_eq!(["ftp://node1.example", "node1.example:7480"].map(of), [None, None]);
+    }
+
+    #[test]
+    fn a_connection_that_was_cut_says_nothing_of_the_certificate() {
+        use std::io::{Error, ErrorKind};
+        let cut = "peer closed connection without sending TLS close_notify: https://docs.rs/rustls/latest/rustls";
+        let refused = rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer);
+        let alert = rustls::Error::AlertReceived(rustls::AlertDescription::CertificateExpired);
+        for (error, expected) in [
+            (Error::new(ErrorKind::UnexpectedEof, cut), false),
+            (Error::other(Error::new(ErrorKind::InvalidData, refused)), true),
+            (Error::new(ErrorKind::InvalidData, rustls::Error::NoCertificatesPresented), true),
+            (Error::new(ErrorKind::InvalidData, alert), false),
+            (Error::from(ErrorKind::ConnectionReset), false),
+        ] {
+            assert_eq!(is_of_certificate(&error), expected, "{error}");
+        }
+    }
 }

@@ -8,18 +8,22 @@
 //! request  SubmitRequest, QueryRequest, BackupRequest
 //! answer   Submitted, TransactionStatus, ProofView, QueryView, StateView, Page<…>, NodeStatus, …
 //! feed     Cursor, FeedItem                    (server-sent events)
+//! index    DocumentFilter, IndexPage<…>, ProvenanceView, SearchView, StatisticsView, IndexStatusView
 //! error    Problem, and the catalogue of codes (RFC 9457)
 //! ```
 
 pub mod caller;
 mod chain;
 mod document;
+mod document_file;
 mod feed;
 mod governance;
 mod hex_bytes;
+mod index;
 mod node;
 #[cfg(feature = "openapi")]
 mod openapi;
+mod operations;
 mod problem;
 mod problem_catalogue;
 mod transactions;
@@ -30,8 +34,13 @@ pub use chain::{
     MemberView, Page, QueryBody, QueryRequest, QueryView, StateView, ValidatorView, ValidatorsView,
 };
 pub use document::{
-    AuditRecordView, CheckView, DamageView, DisclosedField, DocumentReading, ErasureStatementView, HoldingView,
-    PossessionReceiptView, ReadDocumentRequest, STAGE_BYTES_MAX, StageRequest, StagedView, VaultView, VersionRef,
+    AuditRecordView, CheckView, DamageView, DisclosedField, DocumentReading, ErasureProgressView, ErasureStatementView,
+    HeldVersionView, HeldView, HoldingView, PossessionReceiptView, ReadDocumentRequest, STAGE_BYTES_MAX, StageRequest,
+    StagedView, VaultView, VersionRef,
+};
+pub use document_file::{
+    BeginUploadRequest, FILE_GROUP_BYTES, FILE_PIECE_BYTES_MAX, FILE_PIECE_BYTES_MIN, FileOpening, FinishUploadRequest,
+    OpenFileRequest, UploadView,
 };
 pub use feed::{Cursor, FeedEnd, FeedItem, ParseCursorError};
 pub use governance::{
@@ -39,7 +48,14 @@ pub use governance::{
     PackageView, ProposalFailure, ProposalSummary, ProposalView, StateKey, TallyView,
 };
 pub use hex_bytes::{HexBytes, ParseHexError};
+pub use index::{
+    CountView, DayCount, Direction, DisputeFilter, DocumentDetail, DocumentFilter, DocumentItem, INDEX_ITEMS_MAX,
+    IndexPage, IndexState, IndexStatusView, Measure, NamedCount, PROVENANCE_DEPTH_MAX, PROVENANCE_NODES_MAX,
+    ProvenanceEdge, ProvenanceNode, ProvenanceView, PublicText, RebuildView, RelationshipFilter, SEARCH_BYTES_MAX,
+    STATISTICS_DAYS_MAX, SearchHit, SearchView, StatisticsQuery, StatisticsView, TransactionFilter, TransactionItem,
+};
 pub use node::{BackupRequest, BackupView, Condition, ConditionState, Liveness, NodeStatus, PeerView, Role};
+pub use operations::{OperationsSample, OperationsView, SAMPLE_SECONDS, SAMPLES_MAX};
 pub use problem::{Language, Problem, ProblemKind, kind_of};
 pub use problem_catalogue::CATALOGUE;
 pub use transactions::{

@@ -11,22 +11,27 @@
 //! ```
 
 mod access;
+pub mod audit;
 mod dispute;
 mod erasure;
 pub mod event;
 mod field_set;
 mod id;
+pub mod key;
 mod schema;
+mod signature;
 mod version;
 
 pub use access::{Action, Audience, AuditAnchor, Decision, Entitled, Grant, KeyEntitled, Possession, class, reason};
+pub use audit::{AuditRecord, VersionKey};
 pub use dispute::{Answer, Dispute, DisputeState, Effect, Evidence, Ruling};
-pub use erasure::{Attestation, Erasure, ErasureState, Hold};
+pub use erasure::{Attestation, Erasure, ErasureStanding, ErasureState, Hold, MemberErasure, erasure_by_member};
 pub use field_set::FieldSet;
 pub use id::DocumentId;
 pub use schema::{
     Category, FieldKind, FieldRule, PartyRule, PurposeRule, ReferenceRule, Schema, SchemaDefinition, member_role,
 };
+pub use signature::{PersonSignature, SIGNATURE_TAG, signature_digest};
 pub use version::{
     Backlink, Counts, Document, DocumentEntry, Ending, KeyRecipient, NewVersion, Party, PartyEntry, PublicField,
     ReferenceEntry, SignatureEntry, Verdict, Version, VersionState,
@@ -68,12 +73,17 @@ pub mod method {
     pub const JUDGE: &str = "judge";
     /// `(id, receipt)`: the caller's member has destroyed its copy.
     pub const ATTEST_ERASURE: &str = "attest_erasure";
+    /// `(id)`: orders an erasure that was held back, when nothing holds it back any more.
+    pub const ORDER_ERASURE: &str = "order_erasure";
+    /// `(id)`: closes an erasure whose deadline has passed, and names those who have not attested.
+    pub const CLOSE_ERASURE: &str = "close_erasure";
     /// `(node, previous head, entries, head)`: the read audit's head.
     pub const ANCHOR_AUDIT: &str = "anchor_audit";
 }
 
 /// When something happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Moment {
     /// Height of the block.
     pub height: Height,

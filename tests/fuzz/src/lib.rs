@@ -152,7 +152,7 @@ impl Host for Nobody {
         Err(NOTHING)
     }
 
-    fn scan(&mut self, _: &[u8], _: Option<&[u8]>, _: u32) -> Result<Entries, HostError> {
+    fn scan(&mut self, _: &[u8], _: Option<&[u8]>, _: u32, _: u64) -> Result<(Entries, u64), HostError> {
         Err(NOTHING)
     }
 

@@ -1,6 +1,11 @@
 //! One measurement's numbers, and the file they are written to.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    time::Duration,
+};
 
 use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
@@ -22,15 +27,56 @@ fn load_average() -> String {
     text.split(' ').take(3).collect::<Vec<_>>().join(" ")
 }
 
+/// How long the machine is watched before a measurement.
+const WATCHED: Duration = Duration::from_secs(2);
+/// Stands for a share that was not measured.
+const UNKNOWN: u64 = u64::MAX;
+/// Per mille of the machine that others used before the measurement that runs.
+static OTHERS: AtomicU64 = AtomicU64::new(UNKNOWN);
+
+/// Ticks of all processors so far: those that did something, and all.
+fn ticks() -> Option<(u64, u64)> {
+    let text = std::fs::read_to_string("/proc/stat").ok()?;
+    let line = text.lines().next()?.strip_prefix("cpu ")?;
+    let fields: Vec<u64> = line.split_whitespace().take(8).map_while(|field| field.parse().ok()).collect();
+    let all: u64 = fields.iter().sum();
+    // Idle, and waiting for a disk.
+    let idle = fields.get(3)? + fields.get(4)?;
+    Some((all - idle, all))
+}
+
+/// Watches the machine while nothing of a measurement runs yet: what is busy now will be beside it.
+pub(super) async fn watch_others() {
+    let before = ticks();
+    tokio::time::sleep(WATCHED).await;
+    let share = before.zip(ticks()).and_then(|((busy, all), (busy_now, all_now))| {
+        (busy_now.saturating_sub(busy) * 1000).checked_div(all_now.saturating_sub(all))
+    });
+    OTHERS.store(share.unwrap_or(UNKNOWN), Relaxed);
+}
+
+/// What ran on the machine besides: what the measurement says of itself, what others used, what may differ from the commit.
+fn beside(own: &str) -> String {
+    let mut text = format!("{own}; load average at the start {}", load_average());
+    let others = OTHERS.load(Relaxed);
+    if others != UNKNOWN {
+        text += &format!("; before it others used {}.{} % of the machine", others / 10, others % 10);
+    }
+    if std::env::var("VOUCH_UNCOMMITTED").is_ok_and(|said| said == "yes") {
+        text += "; the tree had changes on top of this commit";
+    }
+    text
+}
+
 impl Figure {
-    /// Without numbers yet; made before the measurement, so that the load it states is that at the start. `beside` says
-    /// what the measurement itself runs on the machine besides what it measures.
+    /// Without numbers yet; made before the measurement, so that the load it states is that at the start. `own` says what the
+    /// measurement itself runs on the machine besides what it measures.
     #[must_use]
-    pub fn new(name: &'static str, measurement: &str, beside: &str) -> Self {
+    pub fn new(name: &'static str, measurement: &str, own: &str) -> Self {
         Self {
             name,
             command: format!("./run bench {measurement}"),
-            beside: format!("{beside}; load average at the start {}", load_average()),
+            beside: beside(own),
             figures: BTreeMap::new(),
             bars: BTreeMap::new(),
         }

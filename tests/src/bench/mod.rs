@@ -6,14 +6,21 @@
 //! bench NAME --> network of real nodes (or copies of the bare path) --> Figure --> $VOUCH_FIGURES/NAME.json
 //! ```
 
+mod cost;
 mod crash;
 mod delay;
 mod figure;
+mod flip;
+pub mod holders;
 mod idle;
+mod index;
+mod kills;
 mod load;
 mod path;
+mod private;
 mod sync;
 mod tree;
+mod uplink;
 
 use std::time::Duration;
 
@@ -29,6 +36,8 @@ pub enum Measurement {
     Load,
     /// The bare path of a block in as many copies as there are nodes, without network and consensus
     Path,
+    /// What a transaction costs a node, part by part
+    Cost,
     /// Load with longer wires between the nodes
     Delay,
     /// What nodes use with nothing to do
@@ -41,6 +50,16 @@ pub enum Measurement {
     Snapshot,
     /// The state tree with ten million keys
     Tree,
+    /// A large file from a record to another member's disk, and one flipped byte in it
+    Flip,
+    /// Private documents: from a business system's record to every entitled member's node
+    Private,
+    /// Holders that are away, wiped, lying or slow: how long until everyone has everything again
+    Holders,
+    /// The index with ten million documents; `--postgres`: with a million in a server
+    Index,
+    /// Bulk uplink of a month in files, also killed on the way, and memory while a table of 2 GiB and a file of 1 GiB pass
+    Uplink,
 }
 
 /// How thoroughly.
@@ -48,6 +67,8 @@ pub enum Measurement {
 pub struct Scale {
     /// Only to see that it works.
     pub is_quick: bool,
+    /// The index in a PostgreSQL server instead of a file.
+    pub is_postgres: bool,
 }
 
 impl Scale {
@@ -58,8 +79,8 @@ impl Scale {
     }
 }
 
-/// Longest any one measurement may take.
-const LIMIT: Duration = Duration::from_secs(40 * 60);
+/// Longest any one measurement may take: ten million documents go into the index for half an hour.
+const LIMIT: Duration = Duration::from_secs(90 * 60);
 
 impl Measurement {
     /// Measures.
@@ -71,14 +92,21 @@ impl Measurement {
             match self {
                 Self::Load => load::measure(scale).await,
                 Self::Path => path::measure(scale).await,
+                Self::Cost => cost::measure(scale).await,
                 Self::Delay => delay::measure(scale).await,
                 Self::Idle => idle::measure(scale).await,
                 Self::Crash => crash::measure(scale).await,
                 Self::Sync => sync::measure(scale).await,
                 Self::Snapshot => sync::measure_snapshot(scale).await,
                 Self::Tree => tree::measure(scale).await,
+                Self::Flip => flip::measure(scale).await,
+                Self::Private => private::measure(scale).await,
+                Self::Holders => holders::measure(scale).await,
+                Self::Index => index::measure(scale).await,
+                Self::Uplink => uplink::measure(scale).await,
             }
         };
+        figure::watch_others().await;
         tokio::time::timeout(LIMIT, work).await.with_context(|| format!("{self:?} takes too long"))?
     }
 }

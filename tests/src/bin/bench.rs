@@ -1,7 +1,7 @@
 //! Measures the whole on this machine: `bench`, `bench load crash`, `bench --quick`.
 #![forbid(unsafe_code)]
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{path::PathBuf, process::ExitCode, time::Instant};
 
 use anyhow::Result;
 use clap::{Parser, Subcommand, ValueEnum as _};
@@ -17,6 +17,9 @@ struct Cli {
     /// Short, only to see that it works; nothing is written
     #[arg(long)]
     quick: bool,
+    /// `index` in a PostgreSQL server on this machine, which is made for it, instead of SQLite
+    #[arg(long)]
+    postgres: bool,
     #[command(subcommand)]
     part: Option<Part>,
 }
@@ -50,7 +53,10 @@ async fn measure(cli: &Cli) -> Result<ExitCode> {
     let mut is_complete = true;
     for name in names {
         println!("measuring: {name:?}");
-        match name.run(Scale { is_quick: cli.quick }).await {
+        let begun = Instant::now();
+        let measured = name.run(Scale { is_quick: cli.quick, is_postgres: cli.postgres }).await;
+        println!("{name:?} took {} s", begun.elapsed().as_secs());
+        match measured {
             Ok(figures) => {
                 for figure in figures {
                     print!("{}", figure.to_json());

@@ -302,13 +302,25 @@ impl Report {
             "commit": variable("VOUCH_COMMIT", "git", &["rev-parse", "--short=12", "HEAD"]).context("no commit")?,
             "date": today(),
             "machine": variable("VOUCH_MACHINE", "true", &[]).filter(|m| !m.is_empty()).unwrap_or(format!("{cores} cores")),
-            "beside": variable("VOUCH_BESIDE", "true", &[]).filter(|m| !m.is_empty()).unwrap_or("not recorded".to_owned()),
+            "beside": beside(),
             "figures": figures,
             "bars": { "seeds_failed": { "max": 0 } },
         });
         std::fs::write(file, format!("{}\n", serde_json::to_string_pretty(&value)?))?;
         Ok(())
     }
+}
+
+/// What else ran on the machine, as far as it was said, and what may differ from the commit.
+fn beside() -> String {
+    let said = std::env::var("VOUCH_BESIDE").ok().filter(|said| !said.is_empty());
+    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let load = load.split(' ').take(3).collect::<Vec<_>>().join(" ");
+    let mut text = format!("{}; load average at the end {load}", said.as_deref().unwrap_or("nothing was named"));
+    if std::env::var("VOUCH_UNCOMMITTED").is_ok_and(|said| said == "yes") {
+        text += "; the tree had changes on top of this commit";
+    }
+    text
 }
 
 /// The day, as `YYYY-MM-DD`.

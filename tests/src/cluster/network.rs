@@ -3,6 +3,7 @@
 use std::{
     net::SocketAddr,
     path::PathBuf,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -19,7 +20,7 @@ use super::{
     folder::{Turn, free_ports},
     process::{NodeProcess, Signal},
     program::{Output, Program},
-    relay::Relay,
+    relay::{Line, Relay, Wire},
     watch::until,
 };
 
@@ -43,6 +44,8 @@ pub struct Options {
     pub idle_interval_ms: u32,
     /// Put a relay in front of every node that holds what passes back for so long, each way.
     pub delay: Option<Duration>,
+    /// Put a relay in front of every node, all of them on this line.
+    pub line: Option<Arc<Line>>,
 }
 
 impl Default for Options {
@@ -54,6 +57,7 @@ impl Default for Options {
             block_interval_ms: 300,
             idle_interval_ms: 10_000,
             delay: None,
+            line: None,
         }
     }
 }
@@ -91,7 +95,7 @@ pub struct PlannedNode {
 pub struct Cluster {
     // In this order they are dropped: processes before their folder, the turn last.
     nodes: Vec<Option<NodeProcess>>,
-    /// Between the nodes, when a delay was asked for.
+    /// Between the nodes, when a delay or a line was asked for.
     pub relays: Vec<Relay>,
     /// What it consists of.
     pub plan: Plan,
@@ -135,8 +139,8 @@ impl Cluster {
         let plan: Plan = serde_json::from_str(&text).context("net.json")?;
         let nodes = plan.nodes.iter().map(|_| None).collect();
         let mut cluster = Self { nodes, relays: Vec::new(), plan, program, folder, _turn: turn };
-        if let Some(delay) = options.delay {
-            cluster.put_relays(delay).await?;
+        if options.delay.is_some() || options.line.is_some() {
+            cluster.put_relays(Wire { delay: options.delay.unwrap_or_default(), line: options.line }).await?;
         }
         Ok(cluster)
     }
@@ -153,7 +157,7 @@ impl Cluster {
     }
 
     /// The genesis document names the relays' ports; the nodes listen elsewhere.
-    async fn put_relays(&mut self, delay: Duration) -> Result<()> {
+    async fn put_relays(&mut self, wire: Wire) -> Result<()> {
         for (index, node) in self.plan.nodes.iter().enumerate() {
             let mut behind = node.network;
             behind.set_port(node.network.port() + 200);
@@ -164,7 +168,7 @@ impl Cluster {
                 bail!("config.toml of {} does not name its address", node.name);
             }
             std::fs::write(&path, changed).context("config.toml")?;
-            self.relays.push(Relay::start(node.network, behind, delay).await?);
+            self.relays.push(Relay::start(node.network, behind, wire.clone()).await?);
         }
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! One node as a process.
 
 use std::{
+    collections::BTreeMap,
     fs::OpenOptions,
     path::Path,
     process::{Child, Command, ExitStatus, Stdio},
@@ -52,7 +53,7 @@ impl NodeProcess {
         let log = || OpenOptions::new().create(true).append(true).open(home.join("node.log")).context("node.log");
         let mut command = Command::new(&program.path);
         command.arg("--home").arg(home).arg("node").stdin(Stdio::null()).stdout(log()?).stderr(log()?);
-        for name in ["NODE", "HOME", "CA", "CHAIN", "LANG", "KEY", "PASSWORD_FD", "LOG"] {
+        for name in ["NODE", "HOME", "CA", "CHAIN", "LANG", "KEY", "PASSWORD_FD", "LOG", "CLIENT_CERT", "CLIENT_KEY"] {
             command.env_remove(format!("VOUCH_{name}"));
         }
         let child = command.spawn().with_context(|| format!("cannot start {}", program.path.display()))?;
@@ -128,21 +129,48 @@ impl NodeProcess {
         Ok(self.child.try_wait()?.is_none())
     }
 
+    /// Its number.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// What it has used so far.
     ///
     /// # Errors
     /// When the process is gone or the system has no `/proc`.
     pub fn usage(&self) -> Result<Usage> {
         let folder = Path::new("/proc").join(self.child.id().to_string());
-        let stat = std::fs::read_to_string(folder.join("stat")).context("stat")?;
-        // The name, in brackets, may hold anything; the numbers stand behind it, beginning with field 3.
-        let (_, numbers) = stat.rsplit_once(')').context("stat")?;
-        let numbers: Vec<&str> = numbers.split_whitespace().collect();
-        let ticks = |field: usize| -> Result<f64> { Ok(numbers.get(field - 3).context("stat")?.parse::<f64>()?) };
+        let (_, cpu_seconds) = stat(&folder)?;
         let statm = std::fs::read_to_string(folder.join("statm")).context("statm")?;
         let pages: u64 = statm.split_whitespace().nth(1).context("statm")?.parse()?;
-        Ok(Usage { cpu_seconds: (ticks(14)? + ticks(15)?) / TICKS_PER_SECOND, resident_bytes: pages * PAGE_BYTES })
+        Ok(Usage { cpu_seconds, resident_bytes: pages * PAGE_BYTES })
     }
+
+    /// Processor time so far by the names of its threads, in seconds. Threads that ended are not in it.
+    ///
+    /// # Errors
+    /// When the process is gone or the system has no `/proc`.
+    pub fn cpu_by_thread(&self) -> Result<BTreeMap<String, f64>> {
+        let mut threads = BTreeMap::new();
+        for task in std::fs::read_dir(Path::new("/proc").join(self.child.id().to_string()).join("task"))? {
+            // One that ends just now is none of those that do the work.
+            let Ok((name, seconds)) = stat(&task?.path()) else { continue };
+            *threads.entry(name).or_default() += seconds;
+        }
+        Ok(threads)
+    }
+}
+
+/// Name and processor time, in seconds, of a process or thread by its folder in `/proc`.
+fn stat(folder: &Path) -> Result<(String, f64)> {
+    let stat = std::fs::read_to_string(folder.join("stat")).context("stat")?;
+    // The name, in brackets, may hold anything; the numbers stand behind it, beginning with field 3.
+    let (name, numbers) = stat.rsplit_once(')').context("stat")?;
+    let name = name.split_once('(').context("stat")?.1.to_owned();
+    let numbers: Vec<&str> = numbers.split_whitespace().collect();
+    let ticks = |field: usize| -> Result<f64> { Ok(numbers.get(field - 3).context("stat")?.parse::<f64>()?) };
+    Ok((name, (ticks(14)? + ticks(15)?) / TICKS_PER_SECOND))
 }
 
 impl Drop for NodeProcess {

@@ -11,6 +11,9 @@ use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 use tokio::process::Command;
 
+/// How often is looked at a process's memory.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
 /// No single command takes longer.
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -97,7 +100,9 @@ impl Program {
     pub fn command<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Command {
         let mut command = Command::new(&self.path);
         command.args(arguments).stdin(Stdio::null()).kill_on_drop(true).env("LANG", "C.UTF-8");
-        for name in ["NODE", "HOME", "CA", "CHAIN", "LANG", "KEY", "PASSWORD_FD"] {
+        for name in
+            ["NODE", "HOME", "CA", "CHAIN", "LANG", "KEY", "PASSWORD_FD", "AUTHORITY", "CLIENT_CERT", "CLIENT_KEY"]
+        {
             command.env_remove(format!("VOUCH_{name}"));
         }
         command
@@ -116,4 +121,35 @@ impl Program {
             stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
         })
     }
+}
+
+/// Runs a command to its end, however long; what it said, and the most memory that was resident in it.
+///
+/// # Errors
+/// When it cannot be started.
+pub async fn peak_of(mut command: Command) -> Result<(Output, u64)> {
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().context("a command")?;
+    let process = child.id().context("a process")?;
+    let ended = child.wait_with_output();
+    tokio::pin!(ended);
+    let mut peak = 0;
+    loop {
+        tokio::select! {
+            output = &mut ended => {
+                let output = output?;
+                let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+                let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
+                return Ok((Output { code: output.status.code().unwrap_or(-1), stdout, stderr }, peak));
+            }
+            () = tokio::time::sleep(LOOK_EVERY) => peak = peak.max(peak_memory(process)),
+        }
+    }
+}
+
+/// The most memory that was resident in a running process, in bytes; 0 when it is gone.
+#[must_use]
+pub fn peak_memory(process: u32) -> u64 {
+    let said = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
+    let line = said.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or_default();
+    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap_or(0) * 1024
 }

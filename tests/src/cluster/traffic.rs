@@ -101,10 +101,19 @@ impl Load {
     /// # Errors
     /// When it cannot be started.
     pub fn start(cluster: &Cluster, seconds: u64, pressure: Pressure) -> Result<Self> {
+        Self::start_at(cluster, &cluster.all(), seconds, pressure)
+    }
+
+    /// Starts it at these nodes only.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn start_at(cluster: &Cluster, nodes: &[usize], seconds: u64, pressure: Pressure) -> Result<Self> {
         let acknowledged = cluster.scratch(&format!("acknowledged-{:016x}", rand::random::<u64>()));
         let mut command = cluster.program.command(["dev", "load", "--json", "--tolerate-failures"]);
         command.arg("--dir").arg(cluster.dir()).arg("--acknowledged").arg(&acknowledged);
-        command.args(["--seconds", &seconds.to_string()]);
+        let nodes: Vec<String> = nodes.iter().map(usize::to_string).collect();
+        command.args(["--seconds", &seconds.to_string(), "--nodes", &nodes.join(",")]);
         match pressure {
             Pressure::Rate(rate) => command.args(["--rate", &rate.to_string()]),
             Pressure::InFlight(count) => command.args(["--in-flight", &count.to_string()]),

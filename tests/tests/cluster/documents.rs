@@ -6,18 +6,22 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use vouch_sdk::{Client, Identity};
 use vouch_tests::cluster::{Cluster, Options, Output, until};
-use vouch_types::document::{DocumentId, FieldSet};
+use vouch_types::{
+    SecretKey,
+    api::{DocumentItem, IndexPage, IndexStatusView},
+    document::{DocumentId, FieldSet},
+};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Members in the order of the plan, each with one node and one account.
 const PLATFORM: usize = 0;
-const INSTITUTION: usize = 1;
-const ENTERPRISE: usize = 2;
-const REGULATOR: usize = 3;
+pub(super) const INSTITUTION: usize = 1;
+pub(super) const ENTERPRISE: usize = 2;
+pub(super) const REGULATOR: usize = 3;
 
-const NAME: &str = "Lin Ceshi";
-const TASK: &str = "Sorting parcels, hall 3";
+pub(super) const NAME: &str = "Lin Ceshi";
+pub(super) const TASK: &str = "Sorting parcels, hall 3";
 
 /// Fields by slot: name, `id_number`, task, remark, shifts.
 fn schema() -> Value {
@@ -36,30 +40,30 @@ fn schema() -> Value {
         "parties": [{ "role": "worker", "title_en": "Worker", "title_zh": "从业人员", "subject": true, "members": 0,
             "min": 1, "max": 1, "owner": true, "recipient": false, "signs": false }],
         "references": [],
-        "purposes": [purpose("service", 6, 3), purpose("supervision", 8, 4), purpose("verification", 2, 4)],
+        "purposes": [purpose("service", 6, 3), purpose("supervision", 8, 4), purpose("verification", 2, 4), purpose("own", 1, 4)],
         "retention_days": 0,
     })
 }
 
 /// Runs a command at a member's node with its account.
-async fn vouch(cluster: &Cluster, member: usize, arguments: &[&str]) -> Output {
+pub(super) async fn vouch(cluster: &Cluster, member: usize, arguments: &[&str]) -> Output {
     let key = cluster.account_path(member);
     cluster.vouch(member, &[&["--json"], arguments, &["--key", &key]].concat()).await.unwrap()
 }
 
-async fn done(cluster: &Cluster, member: usize, arguments: &[&str]) -> Value {
+pub(super) async fn done(cluster: &Cluster, member: usize, arguments: &[&str]) -> Value {
     let value = vouch(cluster, member, arguments).await.success().unwrap().json().unwrap();
     assert_ne!(value["receipt"]["outcome"], "failed", "{value}");
     value
 }
 
-async fn refused(cluster: &Cluster, member: usize, arguments: &[&str]) -> String {
+pub(super) async fn refused(cluster: &Cluster, member: usize, arguments: &[&str]) -> String {
     let output = vouch(cluster, member, arguments).await;
     assert_eq!(output.code, 3, "{output:?}");
     output.problem_code().unwrap()
 }
 
-fn file(cluster: &Cluster, name: &str, value: &Value) -> String {
+pub(super) fn file(cluster: &Cluster, name: &str, value: &Value) -> String {
     let path = cluster.scratch(name);
     std::fs::write(&path, value.to_string()).unwrap();
     path.display().to_string()
@@ -103,7 +107,7 @@ fn record(person: &str, remark: &str) -> Value {
 }
 
 /// A client of a member's node that signs as its account.
-fn client(cluster: &Cluster, member: usize) -> Client {
+pub(super) fn client(cluster: &Cluster, member: usize) -> Client {
     let mut config = cluster.client_config(&[member]).unwrap();
     config.identity = Some(Identity::new(cluster.account(member).unwrap()));
     config.build().unwrap()
@@ -224,10 +228,54 @@ async fn it_changes(cluster: &Cluster, id: &str, person: &str) {
     assert_eq!(shown["versions"][1]["accepted"], 1, "{shown}");
 }
 
-/// Every holder destroys it and says so on the chain; nobody reads it again.
-async fn it_is_erased(cluster: &Cluster, id: DocumentId) {
+/// The person, with a key of their own: what is held about them and where, what it says, who has looked at it.
+async fn the_person_asks(cluster: &Cluster, id: &str, person: &str) -> String {
+    let alias = person.strip_prefix("subject:").unwrap();
+    let path = cluster.scratch("person.key");
+    vouch_sdk::keystore::save(&path, &SecretKey::from_seed(rand::random()), None).unwrap();
+    let own = path.display().to_string();
+    let asks = async |node: usize, arguments: &[&str]| {
+        let output = cluster.vouch(node, &[&["--json"], arguments, &["--key", &own]].concat()).await.unwrap();
+        match output.code {
+            0 => Ok(output.json().unwrap()),
+            _ => Err(output.problem_code().unwrap()),
+        }
+    };
+    let held = ["subject", "held", alias];
+    assert_eq!(asks(INSTITUTION, &held).await, Err("caller.unknown".into()));
+    done(cluster, INSTITUTION, &["subject", "set-key", alias, "--own-key", &own]).await;
+    assert_eq!(asks(INSTITUTION, &["key", "check"]).await.unwrap()["subject"], alias);
+
+    let versions = |page: &Value| {
+        let item = &page["items"][0];
+        assert_eq!((&item["document"], page["items"].as_array().unwrap().len()), (&json!(id), 1), "{page}");
+        item["versions"].as_array().unwrap().iter().map(|held| held["fields"].clone()).collect::<Vec<_>>()
+    };
+    let (all, some) = (json!(FieldSet::first(5)), json!([0, 2, 3, 4].into_iter().collect::<FieldSet>()));
+    assert_eq!(versions(&asks(INSTITUTION, &held).await.unwrap()), [all.clone(), all]);
+    assert_eq!(versions(&asks(ENTERPRISE, &held).await.unwrap()), [some.clone(), some]);
+    assert_eq!(asks(INSTITUTION, &["subject", "held", &"6b".repeat(32)]).await, Err("caller.forbidden".into()));
+    // The institution answers for a person without a key; the regulator, which serves nobody, does not.
+    assert_eq!(versions(&done(cluster, INSTITUTION, &held).await).len(), 2);
+    assert_eq!(refused(cluster, REGULATOR, &held).await, "caller.forbidden");
+
+    let read = asks(INSTITUTION, &["doc", "read", id, "--purpose", "own"]).await.unwrap();
+    assert_eq!((&read["fields"]["name"], &read["fields"]["id_number"]), (&json!(NAME), &json!("11010519491231002X")));
+    assert_eq!(asks(INSTITUTION, &["doc", "read", id, "--purpose", "service"]).await, Err("vault.not_allowed".into()));
+    let audit = asks(ENTERPRISE, &["doc", "audit", id]).await.unwrap();
+    assert!(audit["items"].as_array().unwrap().iter().any(|r| r["purpose"] == "service" && r["result"] == "ok"));
+    // What is not about them stays shut.
+    for shut in [&["doc", "audit"][..], &["doc", "vault"], &["doc", "check"]] {
+        assert_eq!(asks(INSTITUTION, shut).await, Err("caller.forbidden".into()), "{shut:?}");
+    }
+    assert_eq!(asks(INSTITUTION, &["doc", "erase", id]).await, Err("tx.unknown_account".into()), "nobody carries it");
+    own
+}
+
+/// Every holder destroys it and says so on the chain; nobody reads it again. The person asks, the institution carries it.
+async fn it_is_erased(cluster: &Cluster, id: DocumentId, own: &str) {
     let text = id.to_string();
-    done(cluster, INSTITUTION, &["doc", "erase", &text]).await;
+    done(cluster, INSTITUTION, &["doc", "erase", &text, "--key", own]).await;
     let erased = until("all holders attest", PATIENCE, async || {
         let shown = cluster.vouch(PLATFORM, &["--json", "doc", "show", &text]).await?.success()?.json()?;
         Ok((shown["document"]["erasure"] == "Erased").then(|| shown["erasure"].clone()))
@@ -244,6 +292,49 @@ async fn it_is_erased(cluster: &Cluster, id: DocumentId) {
     }
 }
 
+/// A node's index once it is at the head and holds what the chain counts.
+async fn complete_index(cluster: &Cluster, member: usize) -> IndexStatusView {
+    let client = client(cluster, member);
+    let complete = until("the index holds what the chain counts", PATIENCE, async || {
+        let status = client.index_status().await?;
+        let counts = [status.documents, status.relationships, status.disputes, status.grants];
+        let is_complete = status.lag == 0 && status.rebuild.is_none();
+        Ok((is_complete && counts.iter().all(|count| count.on_chain == Some(count.indexed))).then_some(status))
+    });
+    complete.await.unwrap()
+}
+
+/// Every node's index holds all of it, erased values not; made anew from the ledger it is the same.
+async fn it_is_indexed(cluster: &Cluster, id: DocumentId) {
+    for member in [PLATFORM, INSTITUTION, ENTERPRISE, REGULATOR] {
+        let status = complete_index(cluster, member).await;
+        assert_eq!((status.documents.indexed, status.grants.indexed, status.first_block.0), (1, 1, 1));
+    }
+    let client = client(cluster, REGULATOR);
+    let shown = async |what: &str| {
+        let erased: IndexPage<DocumentItem> =
+            client.index_page("/api/v1/documents?state=Erased&issuer=institution", None).await.unwrap();
+        assert_eq!(erased.items.len(), 1, "{what}");
+        assert_eq!((erased.items[0].id, erased.items[0].version), (id, 2), "{what}");
+        let by_text: IndexPage<DocumentItem> = client.index_page("/api/v1/documents?number=day", None).await.unwrap();
+        assert_eq!(by_text.items, [], "{what}: an erased public text is found");
+        erased.items[0].clone()
+    };
+    let before = shown("followed").await;
+    let rebuild = cluster.vouch(REGULATOR, &["--json", "index", "rebuild"]).await.unwrap().success().unwrap();
+    assert_eq!(rebuild.json().unwrap()["layout"], 1);
+    until("the rebuild is done", PATIENCE, async || {
+        let metrics = client.metrics().await?;
+        Ok(metrics.contains("vouch_index_rebuilding_bool 0").then_some(()))
+    })
+    .await
+    .unwrap();
+    complete_index(cluster, REGULATOR).await;
+    let after = shown("made anew").await;
+    // When it was made from old blocks, the document was seen as it is now from the first on.
+    assert_eq!(DocumentItem { changed: before.changed, ..after }, before);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_document_is_shared_by_the_rules_and_destroyed_by_all() {
     let options = Options { plain_http: true, accounts: 4, idle_interval_ms: 1_000, ..Options::default() };
@@ -251,7 +342,7 @@ async fn a_document_is_shared_by_the_rules_and_destroyed_by_all() {
     let person = prepare(&cluster).await;
     relate(&cluster, &person).await;
     let known = done(&cluster, INSTITUTION, &["key", "check"]).await;
-    assert_eq!(known["member"], "institution");
+    assert_eq!(known["account"]["member"], "institution");
     what_breaks_the_rules_is_refused(&cluster, &person).await;
 
     let path = file(&cluster, "record.json", &record(&person, "day shift"));
@@ -259,6 +350,9 @@ async fn a_document_is_shared_by_the_rules_and_destroyed_by_all() {
     let id: DocumentId = submitted["id"].as_str().unwrap().parse().unwrap();
     all_entitled_hold_it(&cluster, id).await;
     each_reads_what_the_rules_open(&cluster, &id.to_string()).await;
+    super::evidence::it_is_proven_to_outsiders(&cluster, &id.to_string()).await;
     it_changes(&cluster, &id.to_string(), &person).await;
-    it_is_erased(&cluster, id).await;
+    let own = the_person_asks(&cluster, &id.to_string(), &person).await;
+    it_is_erased(&cluster, id, &own).await;
+    it_is_indexed(&cluster, id).await;
 }

@@ -1,4 +1,4 @@
-//! The governance guide, run as it stands: every command, in order, in one shell, with what it says the command prints.
+//! The guides, run as they stand: every command, in order, in one shell, with what they say the command prints.
 
 use std::{fmt::Write as _, process::Stdio, time::Duration};
 
@@ -21,9 +21,15 @@ fn steps(guide: &str) -> Vec<Step> {
             "```console" => inside = true,
             "```" => inside = false,
             _ if !inside => {}
-            _ => match line.strip_prefix("$ ") {
-                Some(command) => steps.push(Step { command: command.to_owned(), expected: Vec::new() }),
-                None => steps.last_mut().expect("a command comes first").expected.push(line.to_owned()),
+            _ => match (line.strip_prefix("$ "), line.strip_prefix("> ")) {
+                (Some(command), _) => steps.push(Step { command: command.to_owned(), expected: Vec::new() }),
+                // As the shell asks for the rest of a command.
+                (None, Some(rest)) => {
+                    let step = steps.last_mut().filter(|step| step.expected.is_empty()).expect("a command comes first");
+                    step.command.push('\n');
+                    step.command.push_str(rest);
+                }
+                (None, None) => steps.last_mut().expect("a command comes first").expected.push(line.to_owned()),
             },
         }
     }
@@ -79,20 +85,40 @@ async fn run(cluster: &Cluster, steps: &[Step]) -> Vec<String> {
     outputs
 }
 
+async fn check(cluster: &Cluster, steps: &[Step]) {
+    let outputs = run(cluster, steps).await;
+    for (Step { command, expected }, output) in steps.iter().zip(outputs) {
+        // Lists stand in the order of keys, which are random here.
+        for expected in expected {
+            assert!(
+                output.lines().any(|line| matches(line, expected)),
+                "`{command}` should print `{expected}`:\n{output}"
+            );
+        }
+    }
+}
+
+fn guide(name: &str) -> String {
+    let path = format!("{}/../docs/{name}", env!("CARGO_MANIFEST_DIR"));
+    std::fs::read_to_string(path).unwrap()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_governance_guide_does_what_it_says() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/governance-guide.md");
     let port = free_ports(2).unwrap();
-    let guide = std::fs::read_to_string(path).unwrap();
+    let guide = guide("governance-guide.md");
     assert!(guide.contains("PORT=7459"));
     let steps = steps(&guide.replace("PORT=7459", &format!("PORT={port}")));
     assert!(steps.len() > 60, "the guide has {} commands", steps.len());
     let cluster = Cluster::start(Options { accounts: 4, ..Options::default() }).await.unwrap();
-    let outputs = run(&cluster, &steps).await;
-    for (Step { command, expected }, output) in steps.iter().zip(outputs) {
-        let mut lines = output.lines();
-        for expected in expected {
-            assert!(lines.any(|line| matches(line, expected)), "`{command}` should print `{expected}`:\n{output}");
-        }
-    }
+    check(&cluster, &steps).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_documents_guide_does_what_it_says() {
+    let steps = steps(&guide("documents-guide.md"));
+    assert!(steps.len() > 60, "the guide has {} commands", steps.len());
+    let options = Options { accounts: 4, idle_interval_ms: 2_000, ..Options::default() };
+    let cluster = Cluster::start(options).await.unwrap();
+    check(&cluster, &steps).await;
 }

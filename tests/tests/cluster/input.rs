@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
@@ -92,16 +92,21 @@ async fn refused_by_the_command_line(cluster: &Cluster) {
     let nobody = cluster.scratch("nobody.key");
     vouch_sdk::keystore::save(&nobody, &SecretKey::from_seed([9; 32]), None).unwrap();
     let nobody = nobody.display().to_string();
+    // A card number as it stands in the standard GB 11643.
+    let reference = "身份证号 11010519491231002X";
+    let clear = json!({ "commitment": unknown, "category": "contract", "reference": reference }).to_string();
     let cases: Vec<(&str, Vec<&str>)> = vec![
         ("contract.unknown", vec!["nothing", "record", "--raw", "00", "--key", &key]),
         ("tx.unknown_account", vec!["meter", "record", "--args", "{\"payload\":\"00\"}", "--key", &nobody]),
         ("tx.expiry_too_far", vec!["meter", "record", "--raw", "00", "--key", &key, "--expires-in", "100000"]),
         ("tx.expired", vec!["meter", "record", "--raw", "00", "--key", &key, "--expires-in", "0"]),
+        ("stage.sensitive", vec!["notary", "register", "--args", &clear, "--key", &key]),
         ("keystore.io", vec!["meter", "record", "--raw", "00", "--key", "/nowhere"]),
     ];
     for (code, rest) in cases {
         let output = cluster.vouch(0, &[&send, &rest[..]].concat()).await.unwrap();
         assert_eq!((output.code, output.problem_code().unwrap().as_str()), (3, code), "{rest:?} {output:?}");
+        assert!(!output.stderr.contains(reference), "{output:?}");
     }
     let other_chain = ["--chain", &unknown, "tx", "send", "meter", "record", "--raw", "00", "--key", &key];
     for (code, command) in [

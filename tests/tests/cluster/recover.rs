@@ -15,7 +15,7 @@ async fn some_traffic(cluster: &Cluster, count: u64) {
     traffic.finish().await.unwrap();
 }
 
-fn copy_folder(from: &Path, to: &Path) {
+pub(super) fn copy_folder(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();

@@ -4,14 +4,20 @@ use crate::{Breach, Graph};
 
 /// The level of every crate; a crate depends only on crates of a lower level, never sideways.
 const LEVELS: &[(&str, u8)] = &[
+    ("vouch-files", 0),
     ("vouch-types", 0),
+    ("vouch-certificates", 1),
     ("vouch-consensus", 1),
     ("vouch-genesis", 1),
+    ("vouch-postgres", 1),
     ("vouch-privacy", 1),
+    ("vouch-test-postgres", 1),
     ("vouch-vm", 1),
     ("vouch-ledger", 2),
     ("vouch-net", 2),
+    ("vouch-month", 2),
     ("vouch-sdk", 2),
+    ("vouch-uplink", 2),
     ("vouch-api", 3),
     ("vouch-index", 3),
     ("vouch-replica", 3),
@@ -28,11 +34,14 @@ const PURE: &[&str] =
 
 /// Libraries that only the crates named may have in their manifest.
 const ROOMS: &[(&str, &[&str])] = &[
-    ("anyhow", &["vouch-node", "vouch-tests", "vouch-tidy"]),
+    ("anyhow", &["vouch-node", "vouch-test-postgres", "vouch-tests", "vouch-tidy"]),
     ("axum", &["vouch-api"]),
     ("bincode", &["vouch-types"]),
     ("libp2p", &["vouch-net"]),
+    ("postgres", &["vouch-uplink"]),
     ("rocksdb", &["vouch-store"]),
+    ("rusqlite", &["vouch-index", "vouch-uplink"]),
+    ("tokio-postgres", &["vouch-index", "vouch-postgres"]),
     ("wasmtime", &["vouch-vm"]),
 ];
 

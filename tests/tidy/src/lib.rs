@@ -6,7 +6,7 @@
 //! ```text
 //! git ls-files   --> Tree  --> blobs, links, source, vectors, words --+
 //! cargo metadata --> Graph --> arrows, licences                       +--> breaches --> a failing test
-//! docs/figures   --> Figure --> report                                |
+//! docs/figures   --> Figure --> notes, report                         |
 //! Cargo.lock + advisory database --> advisories ----------------------+
 //! ```
 #![forbid(unsafe_code)]
@@ -19,6 +19,7 @@ pub mod figures;
 pub mod graph;
 pub mod licences;
 pub mod links;
+pub mod notes;
 pub mod policy;
 pub mod report;
 pub mod source;

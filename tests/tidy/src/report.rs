@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 
 use crate::figures::{Bar, Figure};
-use crate::{Breach, Tree};
+use crate::{Breach, Tree, notes};
 
 /// A document, and which figures it shows.
 #[derive(Clone, Copy, Debug)]
@@ -100,6 +100,10 @@ fn section(figure: &Figure, prefix: &str) -> String {
     text += "| figure | measured |\n|---|---:|\n";
     for (key, value) in &figure.figures {
         let _ = writeln!(text, "| {} | {} |", plain(key), number(*value));
+    }
+    if let Some(note) = notes::of(figure, number) {
+        text.push('\n');
+        text += &note;
     }
     text
 }

@@ -55,6 +55,34 @@ fn vectors_are_read() {
     expect_none(&vectors::check(&TREE));
 }
 
+/// A fault that does not fit the code any more, or whose test has another name now, shows nothing.
+#[test]
+fn planted_faults_fit_the_code() {
+    let is_fault =
+        |file: &&vouch_tidy::tree::File| file.path.starts_with("tests/faults/") && file.has_extension("patch");
+    let faults: Vec<_> = TREE.files.iter().filter(is_fault).collect();
+    assert!(faults.len() >= 2, "{} faults", faults.len());
+    for fault in faults {
+        let text = fault.text().expect("a patch is text");
+        let head = |name: &str| {
+            text.lines().take_while(|line| !line.starts_with("diff ")).find_map(|line| line.strip_prefix(name))
+        };
+        let (Some(test), Some(_)) = (head("test: "), head("says: ")) else {
+            panic!("{} does not say which test finds it, and how", fault.path);
+        };
+        let (room, name) = test.split_once("::").expect("the test's file and name");
+        let path = format!("tests/tests/cluster/{room}.rs");
+        let holds = |file: &vouch_tidy::tree::File| {
+            file.path == path && file.text().is_some_and(|text| text.contains(&format!("async fn {name}(")))
+        };
+        assert!(TREE.files.iter().any(holds), "{}: there is no test {test}", fault.path);
+        let mut git = std::process::Command::new("git");
+        let said = git.args(["apply", "--check", &fault.path]).current_dir(repository_root()).output();
+        let said = said.expect("git runs");
+        assert!(said.status.success(), "{}: {}", fault.path, String::from_utf8_lossy(&said.stderr));
+    }
+}
+
 #[test]
 fn nothing_prebuilt_or_large_is_kept() {
     expect_none(&blobs::check(&TREE));

@@ -9,6 +9,8 @@ use crate::{
     document::{Opened, VersionState, find},
     entry::{self, Entry},
     erasure::ErasureState,
+    limits::HOLDERS_MAX,
+    possession,
     standing::{self, Masks},
 };
 
@@ -122,15 +124,21 @@ pub(crate) struct Asker {
 
 impl Asker {
     /// Who an account is to a version; `None` for a stranger.
+    ///
+    /// A person's key speaks for the person, whatever it was registered as since: its owner has signed for it, while a
+    /// member's administrators can have any public key registered that they have seen.
     fn find(opened: &Opened, account: Account) -> Result<Option<Self>, DocumentsError> {
         let actor = Actor::of(account);
-        if let Some(member) = actor.member.clone() {
-            let masks = standing::of_member(opened, &member)?;
-            return Ok(Some(Self { actor, party: Party::of_member(&member), masks }));
+        let is_about_persons = opened.version.content.parties.iter().any(|entry| entry.party.subject.is_some());
+        if (is_about_persons || actor.member.is_none())
+            && let Some(subject) = standing::subject_of(&actor)?
+        {
+            let masks = standing::of_subject(opened, subject);
+            return Ok(Some(Self { actor, party: Party::of_subject(subject), masks }));
         }
-        let Some(subject) = standing::subject_of(&actor)? else { return Ok(None) };
-        let masks = standing::of_subject(opened, subject);
-        Ok(Some(Self { actor, party: Party::of_subject(subject), masks }))
+        let Some(member) = actor.member.clone() else { return Ok(None) };
+        let masks = standing::of_member(opened, &member)?;
+        Ok(Some(Self { actor, party: Party::of_member(&member), masks }))
     }
 
     /// Bits of why it has to do with the document.
@@ -268,8 +276,8 @@ fn fits_state(opened: &Opened, action: Action) -> Result<(), &'static str> {
     }
 }
 
-/// The decision about anything but reading.
-fn decide(context: &Context, opened: &Opened, asker: &Asker, action: Action) -> Result<u8, &'static str> {
+/// Whether somebody is the right one to do anything but reading, whatever the document's state.
+fn is_right(context: &Context, opened: &Opened, asker: &Asker, action: Action) -> Result<u8, &'static str> {
     let (bits, roles) = needs(action);
     let mut basis = asker.basis();
     if action == Action::Judge {
@@ -282,23 +290,38 @@ fn decide(context: &Context, opened: &Opened, asker: &Asker, action: Action) -> 
     } else if basis & bits == 0 {
         return Err(reason::NOT_ENTITLED);
     }
-    if !asker.has(roles) {
-        return Err(reason::ROLE_MISSING);
-    }
+    if asker.has(roles) { Ok(basis) } else { Err(reason::ROLE_MISSING) }
+}
+
+/// The decision about anything but reading.
+fn decide(context: &Context, opened: &Opened, asker: &Asker, action: Action) -> Result<u8, &'static str> {
+    let basis = is_right(context, opened, asker, action)?;
     fits_state(opened, action)?;
     Ok(basis)
+}
+
+fn refusal(why: &str) -> DocumentsError {
+    match why {
+        reason::ROLE_MISSING => DocumentsError::RoleMissing,
+        reason::RESTRICTED | reason::ERASED => DocumentsError::Erasure,
+        reason::STATE => DocumentsError::WrongState,
+        _ => DocumentsError::NotEntitled,
+    }
 }
 
 /// Who the caller is to a version, if they may do something with it.
 pub(crate) fn require(context: &Context, opened: &Opened, action: Action) -> Result<Asker, DocumentsError> {
     let asker = Asker::find(opened, context.caller)?.ok_or(DocumentsError::NotAMember)?;
-    match decide(context, opened, &asker, action) {
-        Ok(_) => Ok(asker),
-        Err(reason::ROLE_MISSING) => Err(DocumentsError::RoleMissing),
-        Err(reason::RESTRICTED | reason::ERASED) => Err(DocumentsError::Erasure),
-        Err(reason::STATE) => Err(DocumentsError::WrongState),
-        Err(_) => Err(DocumentsError::NotEntitled),
-    }
+    decide(context, opened, &asker, action).map_err(refusal)?;
+    Ok(asker)
+}
+
+/// Who the caller is in a dispute that is running. A side may ask for the erasure of the document meanwhile, which the
+/// dispute holds back; that silences nobody.
+pub(crate) fn require_side(context: &Context, opened: &Opened) -> Result<Asker, DocumentsError> {
+    let asker = Asker::find(opened, context.caller)?.ok_or(DocumentsError::NotAMember)?;
+    is_right(context, opened, &asker, Action::Dispute).map_err(refusal)?;
+    if opened.document.is_erased() { Err(DocumentsError::Erasure) } else { Ok(asker) }
 }
 
 fn refused(reason: &str, actor: Option<Party>) -> Decision {
@@ -377,6 +400,15 @@ fn add_key(audience: &mut Audience, key: Hash, fields: &[u8]) {
     }
 }
 
+/// Under restriction a document stays where it lies, and nobody else gets it but those who watch or decide: of everyone
+/// entitled these stay, the issuer, and whoever has said that it holds it.
+fn confine(opened: &Opened, audience: &mut Audience) {
+    const STAYS: u8 = class::ISSUER | class::REGULATOR | class::ARBITER;
+    let holders = possession::members(&opened.document.id, HOLDERS_MAX);
+    audience.members.retain(|entitled| entitled.basis & STAYS != 0 || holders.contains(&entitled.member));
+    audience.keys.clear();
+}
+
 /// Everyone entitled to a version now.
 pub(crate) fn audience_of(context: &Context, opened: &Opened) -> Result<Audience, DocumentsError> {
     let mut audience = Audience { members: Vec::new(), keys: Vec::new() };
@@ -405,5 +437,10 @@ pub(crate) fn audience_of(context: &Context, opened: &Opened) -> Result<Audience
 }
 
 pub(crate) fn audience(context: &Context, id: Bytes, version: u32) -> Result<Audience, DocumentsError> {
-    audience_of(context, &Opened::load(&id, version)?)
+    let opened = Opened::load(&id, version)?;
+    let mut audience = audience_of(context, &opened)?;
+    if opened.document.erasure == ErasureState::Restricted {
+        confine(&opened, &mut audience);
+    }
+    Ok(audience)
 }

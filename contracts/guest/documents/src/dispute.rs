@@ -6,7 +6,7 @@ use vouch_contract::{Bytes, Context, Hash, String, Vec, choice, emit, load, memb
 
 use crate::{
     DocumentsError,
-    access::{Action, Asker, DISPUTE_PURPOSE, class, require},
+    access::{Action, Asker, DISPUTE_PURPOSE, class, require, require_side},
     document::{Opened, VersionState, check_id, find},
     entry::{self, Entry, Source, To},
     event::{AudienceChanged, DisputeChanged, Disputed, Ruled},
@@ -208,7 +208,7 @@ fn announce(dispute: &Dispute) {
 
 /// Who the caller is among those whom the disputed document concerns.
 fn side(context: &Context, dispute: &Dispute) -> Result<Asker, DocumentsError> {
-    require(context, &Opened::load(&dispute.document, dispute.version)?, Action::Dispute)
+    require_side(context, &Opened::load(&dispute.document, dispute.version)?)
 }
 
 pub(crate) fn answer_dispute(context: &Context, dispute: u64, statement: Hash) -> Result<(), DocumentsError> {
@@ -266,7 +266,7 @@ pub(crate) fn add_evidence(
     }
     // The evidence may be another document: the side must be one of those whom that one concerns, too.
     let opened = Opened::load(&id, version)?;
-    let asker = require(context, &opened, Action::Dispute)?;
+    let asker = require_side(context, &opened)?;
     if fields.0.is_empty() || !field_set::is_valid(&fields.0, opened.rules.slots()) {
         return Err(DocumentsError::BadGrant);
     }

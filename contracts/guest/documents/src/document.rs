@@ -1,7 +1,7 @@
 //! Documents and their versions as they are stored.
 
 use records::{Moment, Party, key};
-use vouch_contract::{Account, Bytes, Context, Hash, String, Vec, choice, emit, load, record, store};
+use vouch_contract::{Account, Bytes, Context, Hash, String, Vec, choice, emit, hash, load, record, store};
 
 use crate::{
     DocumentsError,
@@ -194,6 +194,19 @@ pub(crate) fn version_part(id: &[u8], version: u32) -> Vec<u8> {
 
 fn version_key(id: &[u8], version: u32) -> Vec<u8> {
     key(b'v', &[&version_part(id, version)])
+}
+
+/// Domain of the hash that binds a document's id to who issues it.
+pub const ID_TAG: &str = "vouch/document-id/1";
+
+/// Bytes of an id that its issuer chooses; the others are of the hash over the issuer's name and these.
+const ID_CHOSEN_BYTES: usize = 10;
+
+/// Whether an issuer can give this id. Ids stand in transactions that fail or wait, where all can read them: nobody else can
+/// take one of them.
+pub(crate) fn is_id_of(id: &Bytes, issuer: &str) -> bool {
+    let Some((chosen, bound)) = id.0.split_at_checked(ID_CHOSEN_BYTES) else { return false };
+    hash(ID_TAG, &[issuer.as_bytes(), chosen].concat()).0.starts_with(bound)
 }
 
 pub(crate) fn check_id(id: &Bytes) -> Result<(), DocumentsError> {

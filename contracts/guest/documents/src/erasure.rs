@@ -9,7 +9,7 @@ use crate::{
     access::{Action, audience_of, require},
     document::{Document, Opened, VersionState, check_id, find, find_version},
     event::{ErasureAttested, ErasureRequested, HoldChanged, Tombstoned},
-    limits::{DAY_MS, ERASURE_DAYS, ERASURE_DAYS_MAX, HOLDERS_MAX, HOLDS_MAX},
+    limits::{DAY_MS, ERASURE_DAYS, ERASURE_DAYS_MAX, ERASURE_MINUTES_MAX, HOLDERS_MAX, HOLDS_MAX, MINUTE_MS},
     possession,
 };
 
@@ -83,6 +83,8 @@ record! {
 
 pub(crate) const COUNT_KEY: &[u8] = b"S";
 const DAYS_KEY: &[u8] = b"D";
+/// Where a deadline of less than a day stands; it takes the place of the days.
+const MINUTES_KEY: &[u8] = b"M";
 
 fn erasure_key(id: &Bytes) -> Vec<u8> {
     key(b'e', &[&id.0])
@@ -134,12 +136,19 @@ const fn is_free(context: &Context, document: &Document, erasure: &Erasure) -> b
     document.holds == 0 && document.disputes == 0 && erasure.earliest_ms <= context.time_ms
 }
 
+/// How long holders have to destroy and attest.
+fn term_ms() -> u64 {
+    match load::<u32>(MINUTES_KEY) {
+        Some(minutes) => u64::from(minutes) * MINUTE_MS,
+        None => u64::from(load::<u32>(DAYS_KEY).unwrap_or(ERASURE_DAYS)) * DAY_MS,
+    }
+}
+
 fn order(context: &Context, opened: &Opened, erasure: &mut Erasure) -> Result<(), DocumentsError> {
-    let days = u64::from(load::<u32>(DAYS_KEY).unwrap_or(ERASURE_DAYS));
     erasure.holders = holders(context, opened)?;
     erasure.state = ErasureState::Ordered;
     erasure.ordered = Some(Moment::of(context));
-    erasure.deadline_ms = context.time_ms.saturating_add(days * DAY_MS);
+    erasure.deadline_ms = context.time_ms.saturating_add(term_ms());
     Ok(())
 }
 
@@ -322,6 +331,19 @@ pub(crate) fn set_erasure_days(context: &Context, days: u32) -> Result<(), Docum
         return Err(DocumentsError::BadDays);
     }
     store(DAYS_KEY, &days);
+    remove(MINUTES_KEY);
+    Ok(())
+}
+
+/// A deadline of less than a day, in the place of the one in days.
+pub(crate) fn set_erasure_minutes(context: &Context, minutes: u32) -> Result<(), DocumentsError> {
+    if !is_decided(context) {
+        return Err(DocumentsError::NotDecided);
+    }
+    if !(1..=ERASURE_MINUTES_MAX).contains(&minutes) {
+        return Err(DocumentsError::BadDays);
+    }
+    store(MINUTES_KEY, &minutes);
     Ok(())
 }
 

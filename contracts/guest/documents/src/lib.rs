@@ -53,7 +53,7 @@ use document::{document, version};
 pub use erasure::{Attestation, Erasure, ErasureState, Hold};
 use erasure::{
     attest_erasure, close_erasure, erasure, holds, lift_hold, list_erasures, order_erasure, request_erasure,
-    set_erasure_days, set_hold, withdraw_erasure,
+    set_erasure_days, set_erasure_minutes, set_hold, withdraw_erasure,
 };
 pub use event::{
     AudienceChanged, AuditAnchored, DisputeChanged, Disputed, ErasureAttested, ErasureRequested, HoldChanged, Judged,
@@ -72,13 +72,13 @@ pub use schema::{
     member_role,
 };
 use schema::{count_schemas, list_schemas, register_schema, retire_schema, schema, schema_versions};
-pub use sign::{SIGNATURE_TAG, Verdict};
-use sign::{judge, revoke, sign, sign_for, verdicts};
+pub use sign::{PersonSignature, SIGNATURE_TAG, Verdict};
+use sign::{judge, person_signature, revoke, sign, sign_for, verdicts};
 use submit::{revise, submit};
 
 contract! {
     name: "documents",
-    version: "1.0.0",
+    version: "1.2.0",
     title: ("Documents", "全链路凭证"),
     errors: DocumentsError {
         /// The caller's account belongs to no active member and is no person's own key.
@@ -95,6 +95,8 @@ contract! {
         Relations = "relations" ("The contract `relations` does not answer", "关系合约未能应答"),
         /// An id of another length.
         BadId = "bad_id" ("A document's id has 16 bytes", "凭证编号为 16 字节"),
+        /// Another member's.
+        ForeignId = "foreign_id" ("The id is none that this issuer can give", "该编号不可由此签发方使用"),
         /// Not a word.
         BadCode = "bad_code" ("A code has 1 to 64 of a-z 0-9 - _ . and begins with a letter", "代码为 1 至 64 个字符：a-z 0-9 - _ . 且以字母开头"),
         /// More than allowed.
@@ -193,14 +195,14 @@ contract! {
         /// Attested before.
         AttestedAlready = "attested_already" ("This member has attested", "该成员已证明"),
         /// Out of bounds.
-        BadDays = "bad_days" ("Holders get 1 to 90 days", "期限为 1 至 90 天"),
+        BadDays = "bad_days" ("Holders get 1 to 90 days, or 1 to 1439 minutes", "期限为 1 至 90 天，或 1 至 1439 分钟"),
         /// Out of order.
         BadAnchor = "bad_anchor" ("An anchor follows the one before", "锚点须承接前一锚点"),
     },
     types: [
         Moment, Party, Category, FieldKind, FieldRule, PartyRule, ReferenceRule, PurposeRule, SchemaDefinition, Schema,
         SchemaEntry, PartyEntry, PublicField, ReferenceEntry, KeyRecipient, NewVersion, VersionState, SignatureEntry,
-        Ending, Version, Document, DocumentEntry, Counts, Backlink, Edge, Upstream, Verdict, Action, Decision, Entitled,
+        Ending, Version, Document, DocumentEntry, Counts, Backlink, Edge, Upstream, Verdict, PersonSignature, Action, Decision, Entitled,
         KeyEntitled, Audience, NewGrant, Grant, DisputeState, Effect, Answer, Evidence, Ruling, Dispute, ErasureState,
         Attestation, Erasure, Hold, Possession, Holder, AuditAnchor,
     ],
@@ -299,6 +301,8 @@ contract! {
             member: String = ("Member", "成员"),
         ) -> () = ("Lift a legal hold", "解除法律保留");
         call set_erasure_days(days: u32 = ("Days", "天数")) -> () = ("Set the deadline of erasures", "设置删除期限");
+        call set_erasure_minutes(minutes: u32 = ("Minutes", "分钟数")) -> () =
+            ("Set a deadline of erasures of less than a day", "设置不足一天的删除期限");
         call attest_possession(versions: Vec<Possession> = ("Versions", "版本")) -> () = ("Attest possession", "证明持有");
         call anchor_audit(
             node: String = ("Node", "节点"),
@@ -359,6 +363,11 @@ contract! {
             after: String = ("After member", "起始成员（不含）"),
             limit: u32 = ("At most", "最多条数"),
         ) -> Vec<Verdict> = ("Verdicts", "核验结论");
+        query person_signature(
+            id: Bytes = ("Document", "凭证"),
+            version: u32 = ("Version", "版本"),
+            subject: Hash = ("Person", "个人"),
+        ) -> Option<PersonSignature> = ("The signature that a person made and another brought", "代为提交的个人签名");
         query audience(
             id: Bytes = ("Document", "凭证"),
             version: u32 = ("Version", "版本"),

@@ -38,6 +38,8 @@ pub const HOLDERS_MAX: usize = 256;
 pub const ERASURE_DAYS: u32 = 15;
 /// Most days that the members may give them.
 pub const ERASURE_DAYS_MAX: u32 = 90;
+/// Most minutes that the members may give them in the place of days: less than a day.
+pub const ERASURE_MINUTES_MAX: u32 = 24 * 60 - 1;
 /// Most versions that one call attests to hold.
 pub const POSSESSIONS_MAX: usize = 100;
 /// Longest name of a node, in bytes.
@@ -46,3 +48,5 @@ pub const NODE_BYTES_MAX: usize = 64;
 pub const EDGES_MAX: usize = 50;
 /// Milliseconds of a day.
 pub const DAY_MS: u64 = 86_400_000;
+/// Milliseconds of a minute.
+pub const MINUTE_MS: u64 = 60_000;

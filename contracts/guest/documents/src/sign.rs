@@ -2,13 +2,14 @@
 
 use records::{Actor, LIST_MAX, Moment, Party, actor, is_word, key, named, tie};
 use vouch_contract::{
-    Bytes, Context, Hash, Signature, String, Vec, decode, emit, encode, hash, load, record, scan, store, verify,
+    Bytes, Context, Hash, Key, Signature, String, Vec, decode, emit, encode, hash, load, record, scan, store, verify,
 };
 
 use crate::{
     DocumentsError,
     access::{Action, require},
     document::{Opened, SignatureEntry, VersionState, check_id, version_part},
+    erasure::ErasureState,
     event::{Judged, Signed},
     standing,
 };
@@ -28,6 +29,21 @@ record! {
         /// When.
         pub at: Moment = ("At", "时间"),
     }
+}
+
+record! {
+    /// The signature that a person made with their own key and that another account brought. With the version's root and the
+    /// person's keys in `relations` anyone checks it again.
+    pub struct PersonSignature = ("Person's signature", "个人签名") {
+        /// The key that it was made with.
+        pub key: Key = ("Key", "密钥"),
+        /// The signature.
+        pub signature: Bytes = ("Signature", "签名"),
+    }
+}
+
+fn person_signature_key(id: &Bytes, version: u32, subject: &Hash) -> Vec<u8> {
+    key(b'p', &[&version_part(&id.0, version), subject.as_ref()])
 }
 
 fn verdict_prefix(id: &Bytes, version: u32) -> Vec<u8> {
@@ -90,6 +106,9 @@ pub(crate) fn sign_for(
     if opened.version.state != VersionState::Pending {
         return Err(DocumentsError::WrongState);
     }
+    if opened.document.erasure != ErasureState::None {
+        return Err(DocumentsError::Erasure);
+    }
     let caller = Actor::caller(context);
     let member = caller.member.clone().ok_or(DocumentsError::NotAMember)?;
     let party = Party::of_subject(subject);
@@ -99,6 +118,7 @@ pub(crate) fn sign_for(
             if !verify(&own, signed_bytes(&opened).as_ref(), &Signature(bytes)) {
                 return Err(DocumentsError::BadSignature);
             }
+            store(&person_signature_key(&id, version, &subject), &PersonSignature { key: own, signature });
             add(context, opened, party, None)
         }
         (Some(_), None) => Err(DocumentsError::OwnKey),
@@ -181,6 +201,16 @@ fn end_by_issuer(context: &Context, mut opened: Opened, code: &str) -> Result<()
     opened.end(context, VersionState::Revoked, asker.party, code);
     opened.save();
     Ok(())
+}
+
+pub(crate) fn person_signature(
+    _: &Context,
+    id: Bytes,
+    version: u32,
+    subject: Hash,
+) -> Result<Option<PersonSignature>, DocumentsError> {
+    check_id(&id)?;
+    Ok(load(&person_signature_key(&id, version, &subject)))
 }
 
 pub(crate) fn verdicts(

@@ -5,7 +5,9 @@ use vouch_contract::{Bytes, Context, Hash, String, Vec, emit, member as member_i
 
 use crate::{
     DocumentsError,
-    document::{Document, NewVersion, Opened, PartyEntry, Version, VersionState, check_id, find, find_version},
+    document::{
+        Document, NewVersion, Opened, PartyEntry, Version, VersionState, check_id, find, find_version, is_id_of,
+    },
     erasure::ErasureState,
     event::Submitted,
     limits::{PARTIES_MAX, PUBLIC_BYTES_MAX, PUBLIC_MAX, RECIPIENTS_MAX, VERSIONS_MAX},
@@ -144,6 +146,9 @@ fn record(context: &Context, mut opened: Opened) -> Result<(), DocumentsError> {
 pub(crate) fn submit(context: &Context, id: Bytes, schema: String, content: NewVersion) -> Result<u64, DocumentsError> {
     let issuer = submitter(context)?;
     check_id(&id)?;
+    if !is_id_of(&id, &issuer) {
+        return Err(DocumentsError::ForeignId);
+    }
     if find(&id).is_some() {
         return Err(DocumentsError::DocumentExists);
     }

@@ -18,6 +18,7 @@ use vouch_types::{
 };
 
 mod block;
+mod record;
 
 const CHAIN_BYTES: usize = 32;
 /// Room beside a proof for a header and its certificate, as text.
@@ -93,7 +94,10 @@ pub fn check(input: &[u8]) -> Result<String, String> {
             "kind": "event", "tx": receipt.tx, "index": index, "contract": event.contract, "name": event.name,
             "data": hex(&event.data),
         }),
-        Fact::State { key, value } => json!({ "kind": "state", "key": hex(key), "value": value.as_deref().map(hex) }),
+        Fact::State { key, value } => json!({
+            "kind": "state", "key": hex(key), "value": value.as_deref().map(hex),
+            "record": value.as_deref().and_then(|value| record::of(key, value)),
+        }),
     };
     let (chain, height, block, time_ms) = (claim.chain, claim.height, claim.block, claim.time);
     Ok(json!({ "chain": chain, "height": height, "block": block, "time_ms": time_ms, "fact": fact }).to_string())

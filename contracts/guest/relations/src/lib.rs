@@ -30,15 +30,15 @@ pub use relationship::{
 use relationship::{
     answer, confine, confined, count, count_party, end, list, list_party, offer, relationship, withdraw,
 };
-pub use subject::{SUBJECTS_MAX, Subject, SubjectChanged, SubjectRegistered};
+pub use subject::{PersonKey, SUBJECTS_MAX, Subject, SubjectChanged, SubjectRegistered};
 use subject::{
-    close_subject, count_member_subjects, count_subjects, list_member_subjects, list_subjects, own_key,
-    register_subject, register_subjects, set_subject_key, subject, subject_of_account,
+    close_subject, count_keys, count_member_subjects, count_subjects, list_keys, list_member_subjects, list_subjects,
+    own_key, register_subject, register_subjects, set_subject_key, subject, subject_of_account,
 };
 
 contract! {
     name: "relations",
-    version: "1.0.0",
+    version: "1.2.0",
     title: ("Relationships", "服务关系"),
     errors: RelationsError {
         /// The caller's account belongs to no active member and is no subject's own key.
@@ -59,6 +59,8 @@ contract! {
         KeyInUse = "key_in_use" ("This key belongs to another person", "该密钥已属于其他个人"),
         /// The key's owner did not sign for it.
         KeyProof = "key_proof" ("The signature does not show possession of the key", "签名不能证明持有该密钥"),
+        /// The person has a key of their own already.
+        OwnKey = "own_key" ("Only the person's own key sets another in its place", "已有自有密钥，仅可用该密钥更换"),
         /// No such relationship.
         UnknownRelationship = "unknown_relationship" ("There is no such relationship", "没有该关系"),
         /// One of the kind is offered or agreed.
@@ -83,7 +85,7 @@ contract! {
         NotDecided = "not_decided" ("Only the members together decide this", "仅可由成员表决决定"),
     },
     types: [
-        Moment, Party, Around, Surroundings, Ties, Subject, RelationKind, RelationState, NewRelationship, Relationship,
+        Moment, Party, Around, Surroundings, Ties, Subject, PersonKey, RelationKind, RelationState, NewRelationship, Relationship,
         RelationshipEntry, RelationshipPage,
     ],
     events: [SubjectRegistered, SubjectChanged, RelationshipChanged],
@@ -115,6 +117,12 @@ contract! {
         query subject_of_account(account: vouch_contract::Account = ("Account", "账户")) -> Option<Hash> =
             ("The person whose own key it is", "密钥对应的个人");
         query own_key(alias: Hash = ("Alias", "别名")) -> Option<Key> = ("A person's own key", "个人自有密钥");
+        query list_keys(
+            alias: Hash = ("Alias", "别名"),
+            after: u64 = ("After number", "起始序号（不含）"),
+            limit: u32 = ("At most", "最多条数"),
+        ) -> Vec<PersonKey> = ("A person's keys, the first one first", "个人密钥历史");
+        query count_keys(alias: Hash = ("Alias", "别名")) -> u64 = ("How many keys a person had", "个人密钥数");
         query list_subjects(
             after: u64 = ("After number", "起始序号（不含）"),
             limit: u32 = ("At most", "最多条数"),

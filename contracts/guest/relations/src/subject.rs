@@ -12,8 +12,9 @@ use crate::{
 
 /// Most subjects registered at once.
 pub const SUBJECTS_MAX: usize = 50;
-/// Domain of the signature by which a person shows that a key is theirs.
-pub const KEY_PROOF_TAG: &str = "vouch/subject-key/1";
+/// Domain of the signature by which a person shows that a key is theirs: over the alias and the name of the member that
+/// registers them. Another member that sees it can do nothing with it.
+pub const KEY_PROOF_TAG: &str = "vouch/subject-key/2";
 
 record! {
     /// A person as one institution knows them.
@@ -32,6 +33,26 @@ record! {
         pub registered: Moment = ("Registered", "登记时间"),
         /// Since when it takes no new relationships and documents.
         pub closed: Option<Moment> = ("Closed", "关闭时间"),
+    }
+}
+
+record! {
+    /// A key that a person has or had, and who brought it to the chain.
+    pub struct PersonKey = ("Person's key", "个人密钥") {
+        /// Its number among the person's, from 1, without gaps.
+        pub number: u64 = ("Number", "序号"),
+        /// The key.
+        pub key: Key = ("Key", "密钥"),
+        /// The signature by which its owner agreed to the alias at the member that registered it.
+        pub proof: Bytes = ("Proof of possession", "持有证明"),
+        /// Who set it: the account of a member, or the one that the person's key before is.
+        pub by: Account = ("By account", "操作账户"),
+        /// The member of that account; none when the person set it with the key before.
+        pub member: Option<String> = ("Member", "成员"),
+        /// Since when it was the person's.
+        pub set: Moment = ("Set", "设置时间"),
+        /// When another took its place.
+        pub ended: Option<Moment> = ("Ended", "终止时间"),
     }
 }
 
@@ -79,6 +100,14 @@ fn account_key(account: &Account) -> Vec<u8> {
     key(b'k', &[account.as_ref()])
 }
 
+fn key_count_key(alias: &Hash) -> Vec<u8> {
+    key(b'Y', &[alias.as_ref()])
+}
+
+fn key_number_key(alias: &Hash, number: u64) -> Vec<u8> {
+    key(b'y', &[alias.as_ref(), &number.to_be_bytes()])
+}
+
 /// The account that a key is: the chain's own rule.
 fn account_of(key: &Key) -> Account {
     Account(hash("vouch/account/1", key.as_ref()).0)
@@ -104,16 +133,35 @@ pub(crate) fn has_own_key(subject: &Hash) -> bool {
     load::<Subject>(&subject_key(subject)).is_some_and(|subject| subject.key.is_some())
 }
 
-/// Adds a key that its owner has signed for.
-fn add_key(alias: &Hash, key: &Key, proof: &Bytes) -> Result<(), RelationsError> {
+/// Adds a key that its owner has signed for, to be registered by this member, and ends the one before: the next in the
+/// person's history, which proves for good whose key it was and when.
+fn add_key(context: &Context, alias: &Hash, member: &str, key: &Key, proof: &Bytes) -> Result<(), RelationsError> {
     let signature = <[u8; 64]>::try_from(proof.0.as_slice()).map_err(|_| RelationsError::KeyProof)?;
     let account = account_of(key);
     if load::<Hash>(&account_key(&account)).is_some() {
         return Err(RelationsError::KeyInUse);
     }
-    if !verify(key, hash(KEY_PROOF_TAG, alias.as_ref()).as_ref(), &Signature(signature)) {
+    let signed = [&alias.0[..], member.as_bytes()].concat();
+    if !verify(key, hash(KEY_PROOF_TAG, &signed).as_ref(), &Signature(signature)) {
         return Err(RelationsError::KeyProof);
     }
+    let by_person = is_own_key(alias, &context.caller);
+    let before = count(&key_count_key(alias));
+    if let Some(mut last) = load::<PersonKey>(&key_number_key(alias, before)) {
+        last.ended = Some(Moment::of(context));
+        store(&key_number_key(alias, before), &last);
+    }
+    let number = next(&key_count_key(alias));
+    let added = PersonKey {
+        number,
+        key: *key,
+        proof: proof.clone(),
+        by: context.caller,
+        member: if by_person { None } else { Actor::caller(context).member },
+        set: Moment::of(context),
+        ended: None,
+    };
+    store(&key_number_key(alias, number), &added);
     store(&account_key(&account), alias);
     Ok(())
 }
@@ -138,7 +186,7 @@ fn register(
         return Err(RelationsError::SubjectExists);
     }
     if let Some((own_key, proof)) = &own_key {
-        add_key(&alias, own_key, proof)?;
+        add_key(context, &alias, member, own_key, proof)?;
     }
     let sequence = next(COUNT_KEY);
     let member_sequence = next(&member_count_key(member));
@@ -216,7 +264,11 @@ pub(crate) fn set_subject_key(
 ) -> Result<(), RelationsError> {
     let mut subject = find_open(&alias)?;
     authorise(context, &subject)?;
-    add_key(&alias, &own_key, &proof)?;
+    // Who has a key is not spoken for. One that was lost is given up with its alias: the person is registered anew.
+    if subject.key.is_some() && !is_own_key(&alias, &context.caller) {
+        return Err(RelationsError::OwnKey);
+    }
+    add_key(context, &alias, &subject.member, &own_key, &proof)?;
     if let Some(old) = &subject.key {
         vouch_contract::remove(&account_key(&account_of(old)));
     }
@@ -245,6 +297,15 @@ pub(crate) fn subject_of_account(_: &Context, account: Account) -> Result<Option
 
 pub(crate) fn own_key(_: &Context, alias: Hash) -> Result<Option<Key>, RelationsError> {
     Ok(load::<Subject>(&subject_key(&alias)).and_then(|subject| subject.key))
+}
+
+/// Every key that a person had, the first one first.
+pub(crate) fn list_keys(_: &Context, alias: Hash, after: u64, limit: u32) -> Result<Vec<PersonKey>, RelationsError> {
+    Ok(page(after, limit, |number| load(&key_number_key(&alias, number))))
+}
+
+pub(crate) fn count_keys(_: &Context, alias: Hash) -> Result<u64, RelationsError> {
+    Ok(count(&key_count_key(&alias)))
 }
 
 fn listed(key: &[u8]) -> Option<Subject> {

@@ -111,8 +111,14 @@ fn own(seed: u8) -> (vouch_types::SecretKey, Key, Account) {
     (secret, Key(bytes), Account(public.account().0))
 }
 
+/// For a registration by `union`.
 fn prove(secret: &vouch_types::SecretKey, n: u8) -> Bytes {
-    Bytes(secret.sign(&vouch_types::hash::domain_hash("vouch/subject-key/1", &[&[n; 32]]).0).0.to_vec())
+    prove_for(secret, n, "union")
+}
+
+fn prove_for(secret: &vouch_types::SecretKey, n: u8, member: &str) -> Bytes {
+    let digest = vouch_types::hash::domain_hash("vouch/subject-key/2", &[&[n; 32], member.as_bytes()]);
+    Bytes(secret.sign(&digest.0).0.to_vec())
 }
 
 #[test]
@@ -149,6 +155,25 @@ fn whoever_registers_a_person_serves_them() {
 }
 
 #[test]
+fn records_stand_under_the_keys_that_others_read() {
+    use vouch_types::relation::{self as mirror, key};
+    let mut world = World::new();
+    world.person("union", 1).unwrap();
+    world.person("agency", 2).unwrap();
+    let read = |key: &[u8]| world.kit.state.get(key).unwrap().clone();
+    let count: u64 = vouch_types::decode("count", &read(key::RELATIONSHIPS), 8).unwrap();
+    let second: mirror::Relationship =
+        vouch_types::decode("record", &read(&key::relationship(count)), 1 << 16).unwrap();
+    assert_eq!((count, second.id, second.member.as_str()), (2, 2, "agency"));
+    let of = |party: &vouch_types::document::Party| -> (u64, u64) {
+        let count = vouch_types::decode("count", &read(&key::party_relationships(party)), 8).unwrap();
+        (count, vouch_types::decode("number", &read(&key::party_relationship(party, count)), 8).unwrap())
+    };
+    assert_eq!(of(&vouch_types::document::Party::member("agency")), (1, 2));
+    assert_eq!(of(&vouch_types::document::Party::subject(vouch_types::SubjectId([1; 32]))), (1, 1));
+}
+
+#[test]
 fn a_key_is_one_persons_and_shown_to_be_theirs() {
     let mut world = World::new();
     let (secret, key, own_account) = own(1);
@@ -174,14 +199,83 @@ fn a_key_is_one_persons_and_shown_to_be_theirs() {
     assert_eq!(world.kit.call("subject_of_account", (own_account,)), Ok(None::<Hash>));
     assert_eq!(world.kit.call("subject_of_account", (second_account,)), Ok(Some(person(1))));
     assert_eq!(world.kit.call("own_key", (person(1),)), Ok(Some(second_key)));
-    // Lost: an institution that serves the person sets another.
+    // Nobody sets another in the person's place, not even who serves them; for who has none they do.
     let (third, third_key, _) = own(3);
-    world.by::<_, ()>("union", "set_subject_key", (person(1), third_key, prove(&third, 1))).unwrap();
-    assert_eq!(world.kit.call("own_key", (person(1),)), Ok(Some(third_key)));
+    let taken = world.by::<_, ()>("union", "set_subject_key", (person(1), third_key, prove(&third, 1)));
+    assert_eq!(code(taken), "own_key");
+    assert_eq!(world.kit.call("own_key", (person(1),)), Ok(Some(second_key)));
+    world.person("union", 2).unwrap();
+    world.by::<_, ()>("union", "set_subject_key", (person(2), third_key, prove(&third, 2))).unwrap();
+    assert_eq!(world.kit.call("own_key", (person(2),)), Ok(Some(third_key)));
     assert_eq!(
         code(world.by::<_, ()>("union", "set_subject_key", (person(9), third_key, prove(&third, 9)))),
         "unknown_subject"
     );
+}
+
+#[test]
+fn every_key_of_a_person_stays_with_who_brought_it() {
+    use vouch_types::relation::{self as mirror, key};
+    let mut world = World::new();
+    world.kit.height = 3;
+    let (first, first_key, first_account) = own(1);
+    let (second, second_key, _) = own(2);
+    let alias = vouch_types::SubjectId([1; 32]);
+    world.person("union", 1).unwrap();
+    assert_eq!(world.kit.call::<_, u64>("count_keys", (person(1),)), Ok(0));
+    let set = (person(1), first_key, prove(&first, 1));
+    world.call::<_, ()>(account("union", "approver"), "set_subject_key", set).unwrap();
+    world.kit.height = 7;
+    // Refused ones leave nothing behind.
+    let wrong = (person(1), second_key, prove(&second, 2));
+    assert_eq!(code(world.call::<_, ()>(first_account, "set_subject_key", wrong)), "key_proof");
+    world.call::<_, ()>(first_account, "set_subject_key", (person(1), second_key, prove(&second, 1))).unwrap();
+    let keys: Vec<PersonKey> = world.kit.call("list_keys", (person(1), 0u64, 10u32)).unwrap();
+    let told = |key: &PersonKey| (key.number, key.key, key.by, key.member.clone(), key.set.height);
+    let union = account("union", "approver");
+    assert_eq!(
+        keys.iter().map(told).collect::<Vec<_>>(),
+        [(1, first_key, union, Some("union".into()), 3), (2, second_key, first_account, None, 7)]
+    );
+    let ended: Vec<Option<u64>> = keys.iter().map(|key| key.ended.as_ref().map(|at| at.height)).collect();
+    assert_eq!(ended, [Some(7), None]);
+    assert_eq!(world.kit.call::<_, u64>("count_keys", (person(1),)), Ok(2));
+    // A key that is registered at once is the first, and nobody else's count.
+    let (third, third_key, _) = own(3);
+    let registered = (person(2), Some(third_key), Some(prove(&third, 2)));
+    world.by::<_, u64>("union", "register_subject", registered).unwrap();
+    let of_second: Vec<PersonKey> = world.kit.call("list_keys", (person(2), 0u64, 10u32)).unwrap();
+    assert_eq!(of_second.iter().map(|key| (key.number, key.key)).collect::<Vec<_>>(), [(1, third_key)]);
+    // Whoever reads the records checks the agreement again.
+    let at = |key: Vec<u8>| world.kit.state.get(&key).unwrap().clone();
+    assert_eq!(at(key::person_keys(&alias)), 2u64.to_le_bytes());
+    for number in 1..=2 {
+        let record: mirror::PersonKey = vouch_types::decode("key", &at(key::person_key(&alias, number)), 4096).unwrap();
+        assert_eq!(record.number, number);
+        assert!(record.is_agreed(&alias, "union") && !record.is_agreed(&alias, "agency"));
+        assert!(!record.is_agreed(&vouch_types::SubjectId([2; 32]), "union"));
+    }
+    let subject: mirror::Subject = vouch_types::decode("subject", &at(key::subject(&alias)), 4096).unwrap();
+    assert_eq!(subject.key, Some(second.public()));
+}
+
+#[test]
+fn a_proof_is_good_for_one_member_only() {
+    let mut world = World::new();
+    let (secret, key, own_account) = own(1);
+    // Another member has seen it on its way and comes first.
+    let seen = (person(1), Some(key), Some(prove(&secret, 1)));
+    assert_eq!(code(world.by::<_, u64>("agency", "register_subject", seen.clone())), "key_proof");
+    let before = vouch_types::hash::domain_hash("vouch/subject-key/1", &[&[1; 32]]);
+    let old = (person(1), Some(key), Some(Bytes(secret.sign(&before.0).0.to_vec())));
+    assert_eq!(code(world.by::<_, u64>("union", "register_subject", old)), "key_proof", "what earlier versions took");
+    assert_eq!(world.by::<_, u64>("union", "register_subject", seen), Ok(1));
+    // Whoever serves them later: it is the member that registered them, which the person knows.
+    let (second, second_key, _) = own(2);
+    let set = |proof: Bytes| (person(1), second_key, proof);
+    let by_other = world.call::<_, ()>(own_account, "set_subject_key", set(prove_for(&second, 1, "agency")));
+    assert_eq!(code(by_other), "key_proof");
+    world.call::<_, ()>(own_account, "set_subject_key", set(prove(&second, 1))).unwrap();
 }
 
 #[test]
@@ -454,7 +548,7 @@ fn around_and_ties_say_the_same() {
 #[test]
 fn the_abi_is_valid() {
     let abi = vouch_types::abi::Abi::from_json(Contract::ABI).unwrap();
-    assert_eq!((abi.name.as_str(), abi.methods.len(), abi.types.len()), ("relations", 28, 12));
+    assert_eq!((abi.name.as_str(), abi.methods.len(), abi.types.len()), ("relations", 30, 13));
 }
 
 #[derive(Debug, Clone)]

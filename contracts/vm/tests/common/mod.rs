@@ -24,6 +24,8 @@ pub struct MemoryHost {
     pub requests: Vec<CallRequest>,
     /// Number of state accesses.
     pub accesses: u32,
+    /// Deleted keys that a scan passes over.
+    pub passed: u64,
 }
 
 impl MemoryHost {
@@ -51,11 +53,11 @@ impl Host for MemoryHost {
         Ok(())
     }
 
-    fn scan(&mut self, prefix: &[u8], after: Option<&[u8]>, limit: u32) -> Result<Entries, HostError> {
+    fn scan(&mut self, prefix: &[u8], after: Option<&[u8]>, limit: u32, _: u64) -> Result<(Entries, u64), HostError> {
         self.access(prefix)?;
         let entries =
             self.state.iter().filter(|(k, _)| k.starts_with(prefix) && after.is_none_or(|a| k.as_slice() > a));
-        Ok(entries.take(limit as usize).map(|(k, v)| (k.clone(), v.clone())).collect())
+        Ok((entries.take(limit as usize).map(|(k, v)| (k.clone(), v.clone())).collect(), self.passed))
     }
 
     fn event(&mut self, name: &str, data: &[u8]) -> Result<(), HostError> {

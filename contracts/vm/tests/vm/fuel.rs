@@ -2,7 +2,7 @@
 
 use vouch_vm::{code, price};
 
-use crate::common::{FUEL, MemoryHost, call, contract, failure, module, run, vm};
+use crate::common::{FUEL, MemoryHost, call, contract, failure, module, run, run_on, vm};
 
 /// Fuel of a call of `body`, which must succeed.
 fn fuel(imports: &[&str], body: &str) -> u64 {
@@ -37,6 +37,34 @@ fn arguments_are_paid_for() {
     let used =
         |arguments: &[u8]| call(&vm, &module, "run", arguments, FUEL, MemoryHost::default()).unwrap().0.fuel_used;
     assert_eq!(used(&[0; 1000]), used(&[]) + 1000 * price::BYTE);
+}
+
+#[test]
+fn deleted_keys_that_a_scan_passes_over_are_paid_for() {
+    let scan = "(drop (call $scan (i32.const 0) (i32.const 1) (i32.const 0) (i32.const 0) (i32.const 1) (i32.const 0) (i32.const 0)))";
+    let code = contract(&["scan"], scan);
+    let end = |passed| run_on(&code, "run", MemoryHost { passed, ..MemoryHost::default() }).0;
+    assert_eq!(end(7).fuel_used, end(0).fuel_used + 7 * price::SCAN_PASSED);
+    assert_eq!(end(FUEL / price::SCAN_PASSED).result.unwrap_err().code, code::OUT_OF_FUEL);
+}
+
+#[test]
+fn names_of_a_call_that_are_too_long_are_not_read() {
+    let call = |contract: u32, method: u32| {
+        let body = format!(
+            "(drop (call $call (i32.const 0) (i32.const {contract}) (i32.const 0) (i32.const {method}) (i32.const 0) (i32.const 0) (i64.const 0) (i32.const 0) (i32.const 0)))"
+        );
+        run(&contract_of(&body)).0
+    };
+    for (contract, method) in [(60_000, 4), (4, 60_000), (4, 0)] {
+        let outcome = call(contract, method);
+        assert_eq!(outcome.result.unwrap_err().code, code::HOST_LIMIT);
+        assert!(outcome.fuel_used < price::CALL_BASE + price::CALL, "{contract} {method}");
+    }
+}
+
+fn contract_of(body: &str) -> Vec<u8> {
+    contract(&["call"], body)
 }
 
 #[test]

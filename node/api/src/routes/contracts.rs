@@ -89,7 +89,7 @@ pub(crate) async fn query(
         return Err(bad_parameter("method", &format!("1 to {METHOD_BYTES_MAX} bytes")));
     }
     let media_type = MediaType::of(request.headers())?;
-    let bytes = read_body(request, QUERY_BYTES_MAX).await?;
+    let bytes = read_body(&api, request, QUERY_BYTES_MAX).await?;
     let body = match media_type {
         None | Some(MediaType::Json) if bytes.is_empty() => QueryBody::default(),
         None => return Err(no_media_type()),

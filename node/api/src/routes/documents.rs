@@ -1,4 +1,5 @@
-//! Private documents of the node's member. Every request is signed by one of its accounts.
+//! Private documents of the node's member. Every request is signed by one of its accounts, or by a person it concerns; the
+//! read audit may be asked for by other members too, as far as it is theirs.
 
 use axum::{
     Json,
@@ -10,26 +11,27 @@ use vouch_types::{
     DocumentRoot,
     api::{
         AuditRecordView, CallerView, CheckView, DocumentReading, ErasureStatementView, HexBytes, HoldingView, Page,
-        Problem, ReadDocumentRequest, STAGE_BYTES_MAX, StageRequest, StagedView, VaultView,
+        Problem, ReadDocumentRequest, STAGE_BYTES_MAX, StageRequest, StagedView, VaultView, caller::KEY_HEADER,
     },
     document::DocumentId,
 };
 
 use crate::{
     Api, ApiError,
-    caller::{DOCUMENT_ROLES, authenticate},
+    caller::{DOCUMENT_ROLES, authenticate, authenticate_anyone, authenticate_everywhere},
     extract::{MediaType, Paging, Path, Query, from_json},
     routes::blocks::head,
 };
 
 /// Most bytes of a wish to read.
-const READ_BYTES_MAX: usize = 4 << 10;
+pub(crate) const READ_BYTES_MAX: usize = 4 << 10;
 /// Most bytes of a request that has no body to speak of.
-const NO_BODY: usize = 1 << 10;
+pub(crate) const NO_BODY: usize = 1 << 10;
 
 /// Who the caller is
 ///
-/// Shows that a key, its account and its signature are good here.
+/// Shows that a key, its account and its signature are good. An account of another member than the node's may ask no more
+/// than this and for the read audit of what concerns its member.
 #[utoipa::path(
     get, path = "/api/v1/account", tag = "documents",
     security(("account" = [])),
@@ -39,7 +41,7 @@ const NO_BODY: usize = 1 << 10;
     )
 )]
 pub(crate) async fn account(State(api): State<Api>, request: Request) -> Result<Json<CallerView>, ApiError> {
-    let (caller, _) = authenticate(&api, request, DOCUMENT_ROLES, NO_BODY).await?;
+    let (caller, _) = authenticate_everywhere(&api, request, DOCUMENT_ROLES, NO_BODY).await?;
     Ok(Json(caller.view()))
 }
 
@@ -103,7 +105,7 @@ pub(crate) async fn read(
     request: Request,
 ) -> Result<Json<DocumentReading>, ApiError> {
     json_only(request.headers())?;
-    let (caller, body) = authenticate(&api, request, DOCUMENT_ROLES, READ_BYTES_MAX).await?;
+    let (caller, body) = authenticate_anyone(&api, request, DOCUMENT_ROLES, READ_BYTES_MAX).await?;
     let wish: ReadDocumentRequest = from_json(&body)?;
     if wish.fields.as_ref().is_some_and(|fields| !fields.is_valid() || fields.is_empty()) {
         return Err(ApiError::new("request.malformed", "expected a set of slots, at least one").at("fields"));
@@ -111,7 +113,7 @@ pub(crate) async fn read(
     Ok(Json(api.documents()?.read(caller.id(), document, version, wish).await?))
 }
 
-fn json_only(headers: &HeaderMap) -> Result<(), ApiError> {
+pub(crate) fn json_only(headers: &HeaderMap) -> Result<(), ApiError> {
     match MediaType::required(headers)? {
         MediaType::Json => Ok(()),
         MediaType::Octets => {
@@ -138,13 +140,14 @@ pub(crate) async fn holding(
     Path((document, version)): Path<(DocumentId, u32)>,
     request: Request,
 ) -> Result<Json<HoldingView>, ApiError> {
-    authenticate(&api, request, DOCUMENT_ROLES, NO_BODY).await?;
+    authenticate_anyone(&api, request, DOCUMENT_ROLES, NO_BODY).await?;
     Ok(Json(api.documents()?.holding(document, version).await?))
 }
 
 /// Who has read a document here
 ///
-/// Ascending by number; continue with `after`. The contract decides who may see it.
+/// Ascending by number; continue with `after`. The contract decides who may see it: accounts of other members too, each
+/// with the role auditor.
 #[utoipa::path(
     get, path = "/api/v1/documents/{document}/audit", tag = "documents",
     params(
@@ -164,14 +167,15 @@ pub(crate) async fn audit_of(
     Query(paging): Query<Paging>,
     request: Request,
 ) -> Result<Json<Page<AuditRecordView>>, ApiError> {
-    let (caller, _) = authenticate(&api, request, DOCUMENT_ROLES, NO_BODY).await?;
+    let (caller, _) = authenticate_everywhere(&api, request, DOCUMENT_ROLES, NO_BODY).await?;
     api.documents()?.may_audit(caller.id(), document).await?;
     audit_page(&api, Some(document), &paging).await
 }
 
 /// The whole read audit of this node
 ///
-/// For auditors of its member; each record names the one before, and the head is anchored on the chain.
+/// For auditors of its member and of regulators that watch over it; each record names the one before, and the head is
+/// anchored on the chain.
 #[utoipa::path(
     get, path = "/api/v1/vault/audit", tag = "documents",
     params(
@@ -189,7 +193,17 @@ pub(crate) async fn audit(
     Query(paging): Query<Paging>,
     request: Request,
 ) -> Result<Json<Page<AuditRecordView>>, ApiError> {
-    authenticate(&api, request, &["auditor"], NO_BODY).await?;
+    let (caller, _) = authenticate_everywhere(&api, request, &["auditor"], NO_BODY).await?;
+    if caller.person().is_some() {
+        let detail = "a person's own key opens what concerns that person only";
+        return Err(ApiError::new("caller.forbidden", detail).at(KEY_HEADER));
+    }
+    if let Some(member) = caller.foreign_member()
+        && !api.documents()?.is_watched_by(member.to_owned()).await?
+    {
+        let detail = format!("{member} does not watch over {}", caller.node_member());
+        return Err(ApiError::new("caller.forbidden", detail).at(KEY_HEADER));
+    }
     audit_page(&api, None, &paging).await
 }
 
@@ -222,7 +236,7 @@ pub(crate) async fn erasure(
     Path(document): Path<DocumentId>,
     request: Request,
 ) -> Result<Json<ErasureStatementView>, ApiError> {
-    authenticate(&api, request, DOCUMENT_ROLES, NO_BODY).await?;
+    authenticate_anyone(&api, request, DOCUMENT_ROLES, NO_BODY).await?;
     let statement = api.documents()?.erasure_statement(document).await?;
     statement.map(Json).ok_or_else(|| {
         ApiError::new("document.no_statement", format!("this node has not destroyed {document}")).at("document")
@@ -243,18 +257,31 @@ pub(crate) async fn vault(State(api): State<Api>, request: Request) -> Result<Js
     Ok(Json(api.documents()?.vault().await?))
 }
 
-/// Check everything at rest now
+/// Parameters of [`check`].
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CheckQuery {
+    from: Option<String>,
+}
+
+/// Check what lies at rest now
 ///
-/// Reads all copies and files; what is altered is named, dropped and fetched anew.
+/// Reads copies and files for some seconds; what is altered is named, dropped and fetched anew. Continue with `from` until
+/// there is no `next`: then all was checked.
 #[utoipa::path(
     post, path = "/api/v1/vault/check", tag = "documents",
+    params(("from" = Option<String>, Query, description = "Where the check before ended, as it said")),
     security(("account" = [])),
     responses(
         (status = 200, description = "What was damaged", body = CheckView),
         (status = "default", description = "Refused", body = Problem, content_type = "application/problem+json"),
     )
 )]
-pub(crate) async fn check(State(api): State<Api>, request: Request) -> Result<Json<CheckView>, ApiError> {
+pub(crate) async fn check(
+    State(api): State<Api>,
+    Query(query): Query<CheckQuery>,
+    request: Request,
+) -> Result<Json<CheckView>, ApiError> {
     authenticate(&api, request, &["operator", "auditor"], NO_BODY).await?;
-    Ok(Json(api.documents()?.check().await?))
+    Ok(Json(api.documents()?.check(query.from).await?))
 }

@@ -4,7 +4,7 @@ use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use axum::{
     extract::State,
-    http::HeaderMap,
+    http::{Extensions, HeaderMap},
     response::{IntoResponse, Response, Sse, sse::KeepAlive},
 };
 use futures::StreamExt as _;
@@ -75,6 +75,7 @@ pub(crate) async fn follow(
     State(api): State<Api>,
     Query(query): Query<EventsQuery>,
     headers: HeaderMap,
+    extensions: Extensions,
 ) -> Result<Response, ApiError> {
     let after = match query.cursor(&headers)? {
         Some(cursor) => cursor,
@@ -86,6 +87,6 @@ pub(crate) async fn follow(
         ApiError::new("events.too_many", detail).retry_after(5)
     })?;
     let keep_alive = KeepAlive::new().interval(Duration::from_millis(api.limits.event_keep_alive_ms));
-    let messages = feed::open(api, filter, after, permit).map(Ok::<_, Infallible>);
+    let messages = feed::open(api, filter, after, extensions.get().cloned(), permit).map(Ok::<_, Infallible>);
     Ok(Sse::new(messages).keep_alive(keep_alive).into_response())
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use axum::{
-    Json,
+    Extension, Json,
     extract::{Request, State},
     http::{HeaderMap, HeaderValue, header},
     response::{IntoResponse, Response},
@@ -14,6 +14,7 @@ use vouch_types::api::{
 
 use crate::{
     Api, ApiError, admin,
+    answers::Resident,
     extract::{MediaType, from_json, read_body},
 };
 
@@ -106,7 +107,7 @@ pub(crate) async fn backup(
     if MediaType::required(&headers)? != MediaType::Json {
         return Err(ApiError::new("request.unsupported_media_type", "send application/json").at("Content-Type"));
     }
-    let request: BackupRequest = from_json(&read_body(request, BACKUP_BYTES_MAX).await?)?;
+    let request: BackupRequest = from_json(&read_body(&api, request, BACKUP_BYTES_MAX).await?)?;
     let path = PathBuf::from(&request.path);
     if !path.is_absolute() || request.path.contains('\0') {
         return Err(ApiError::new("backup.path_invalid", "the path is not absolute").at("path"));
@@ -125,5 +126,5 @@ pub(crate) async fn backup(
 )]
 pub(crate) async fn openapi() -> Response {
     let media_type = HeaderValue::from_static("application/json");
-    ([(header::CONTENT_TYPE, media_type)], crate::openapi::document_json()).into_response()
+    ([(header::CONTENT_TYPE, media_type)], Extension(Resident), crate::openapi::document_json()).into_response()
 }

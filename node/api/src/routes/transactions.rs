@@ -5,12 +5,12 @@ use std::time::Duration;
 use axum::{
     Json,
     extract::{Request, State},
-    http::{HeaderMap, HeaderValue, StatusCode, header},
+    http::{Extensions, HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use serde::Deserialize;
 use vouch_types::{
-    TxId,
+    TxId, UnverifiedTransaction,
     api::{
         BATCH_BYTES_MAX, BATCH_ITEMS_MAX, Claim, HexBytes, Problem, ProofView, SubmitBatchAnswer, SubmitBatchRequest,
         SubmitItem, SubmitRequest, SubmitStatus, Submitted, TransactionStatus, WAIT_MS_MAX,
@@ -19,7 +19,7 @@ use vouch_types::{
 };
 
 use crate::{
-    Api, ApiError,
+    Api, ApiError, clients,
     extract::{MediaType, Path, Query, bad_parameter, bytes_from_text, from_json, read_body},
 };
 
@@ -43,10 +43,16 @@ const JSON_FRAME_BYTES: usize = 1024;
     )
 )]
 pub(crate) async fn submit(State(api): State<Api>, request: Request) -> Result<Response, ApiError> {
-    let raw = match MediaType::required(request.headers())? {
-        MediaType::Octets => read_body(request, TRANSACTION_BYTES_MAX).await?.to_vec(),
+    let extensions = request.extensions().clone();
+    let media_type = MediaType::required(request.headers())?;
+    let bytes_max = match media_type {
+        MediaType::Octets => TRANSACTION_BYTES_MAX,
+        MediaType::Json => 2 * TRANSACTION_BYTES_MAX + JSON_FRAME_BYTES,
+    };
+    let body = read_body(&api, request, bytes_max).await?;
+    let raw = match media_type {
+        MediaType::Octets => body.to_vec(),
         MediaType::Json => {
-            let body = read_body(request, 2 * TRANSACTION_BYTES_MAX + JSON_FRAME_BYTES).await?;
             let request: SubmitRequest = from_json(&body)?;
             bytes_from_text(&request.transaction, "transaction")?
         }
@@ -54,6 +60,7 @@ pub(crate) async fn submit(State(api): State<Api>, request: Request) -> Result<R
     if raw.is_empty() {
         return Err(ApiError::new("request.empty", "the transaction has no bytes").at("body"));
     }
+    may_submit(&api, &extensions, &raw)?;
     let result = api.backend.submit(vec![raw]).await.into_iter().next();
     let submitted = result.ok_or_else(|| ApiError::new("internal", "the node gave no result"))??;
     let status = match submitted.status {
@@ -83,7 +90,8 @@ pub(crate) async fn submit_batch(
     request: Request,
 ) -> Result<Json<SubmitBatchAnswer>, ApiError> {
     let media_type = MediaType::required(request.headers())?;
-    let body = read_body(request, BATCH_BYTES_MAX).await?;
+    let extensions = request.extensions().clone();
+    let body = read_body(&api, request, BATCH_BYTES_MAX).await?;
     let transactions = match media_type {
         MediaType::Octets => frames(&body)?,
         MediaType::Json => {
@@ -98,6 +106,9 @@ pub(crate) async fn submit_batch(
     if transactions.len() > BATCH_ITEMS_MAX {
         return Err(too_many_items(transactions.len()));
     }
+    for (index, raw) in transactions.iter().enumerate() {
+        may_submit(&api, &extensions, raw).map_err(|error| error.at(format!("transactions[{index}]")))?;
+    }
     let expected = transactions.len();
     let results = api.backend.submit(transactions).await;
     if results.len() != expected {
@@ -109,6 +120,16 @@ pub(crate) async fn submit_batch(
         Err(error) => SubmitItem::Refused { problem: *error.problem },
     });
     Ok(Json(SubmitBatchAnswer { results: results.collect() }))
+}
+
+/// Refuses a transaction with a signer that the client's certificate is not let in for. What cannot be read is refused with
+/// its own reason behind.
+fn may_submit(api: &Api, extensions: &Extensions, raw: &[u8]) -> Result<(), ApiError> {
+    if !clients::is_bound(extensions) {
+        return Ok(());
+    }
+    let Ok(transaction) = UnverifiedTransaction::decode(raw.to_vec(), api.backend.chain()) else { return Ok(()) };
+    clients::may_act(extensions, transaction.batch_items().iter().map(|item| item.key.account()))
 }
 
 fn too_many_items(actual: usize) -> ApiError {

@@ -1,7 +1,7 @@
 //! A chain as plain data, and requests against a router over it.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::PathBuf,
     sync::{Arc, Mutex},
 };
@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
-use vouch_api::{AdminToken, ApiConfig, ApiError, ApiState, Backend, Limits, Transport, router};
+use vouch_api::{AdminToken, ApiConfig, ApiError, ApiState, Backend, Limits, Lists, Transport, router};
 use vouch_types::{
     AccountId, BlockHash, Call, ChainId, CodeHash, CommitCertificate, ContractName, Event, EventsRoot, Fuel, Hash32,
     Header, Height, NodeId, OutputHash, Power, PublicKey, ReceiptsRoot, Round, SecretKey, StateRoot, TimestampMs,
@@ -25,12 +25,14 @@ use vouch_types::{
     api::{
         AccountView, BackupView, BlockSummary, CallView, CertificateView, ChainParams, Claim, Condition,
         ConditionState, ContractSummary, ContractView, Cursor, DryRunView, EventView, EvidenceView, FinalBlock,
-        HexBytes, MemberView, NodeStatus, OutcomeView, PackageView, ProposalSummary, ProposalView, QueryRequest,
-        QueryView, ReceiptView, Role, StateView, SubmitStatus, Submitted, TallyView, TransactionStatus,
-        TransactionView, ValidatorsView,
+        HexBytes, MemberView, NodeStatus, OperationsView, OutcomeView, PackageView, ProposalSummary, ProposalView,
+        QueryRequest, QueryView, ReceiptView, Role, StateView, SubmitStatus, Submitted, TallyView, TransactionStatus,
+        TransactionView, ValidatorsView, caller::Authority,
     },
     encode,
 };
+
+use crate::lists::PlainLists;
 
 pub const CHAIN: ChainId = ChainId([7; 32]);
 pub const ADMIN: &str = "an admin token of some length";
@@ -39,6 +41,8 @@ pub const ADMIN: &str = "an admin token of some length";
 pub struct Plain {
     head: watch::Sender<Height>,
     state: Mutex<State>,
+    /// The index; none when the node keeps none.
+    pub lists: Option<PlainLists>,
 }
 
 #[derive(Default)]
@@ -47,15 +51,35 @@ struct State {
     waiting: BTreeMap<TxId, (Vec<u8>, TransactionBody)>,
     condition: Option<Condition>,
     pruned_below: u64,
+    authority: Option<(String, Vec<u8>)>,
+    recorded: BTreeMap<Hash32, CertificateView>,
 }
 
 impl Plain {
+    pub fn without_index() -> Arc<Self> {
+        Arc::new(Self { head: watch::Sender::new(Height::ZERO), state: Mutex::default(), lists: None })
+    }
+
     pub fn new() -> Arc<Self> {
-        Arc::new(Self { head: watch::Sender::new(Height::ZERO), state: Mutex::default() })
+        Arc::new(Self {
+            head: watch::Sender::new(Height::ZERO),
+            state: Mutex::default(),
+            lists: Some(PlainLists::default()),
+        })
     }
 
     pub fn set_condition(&self, condition: Condition) {
         self.state.lock().expect("lock").condition = Some(condition);
+    }
+
+    /// The member's root, as the registry would have it.
+    pub fn set_authority(&self, member: &str, root: &[u8]) {
+        self.state.lock().expect("lock").authority = Some((member.into(), root.to_vec()));
+    }
+
+    /// What the chain says of a certificate from now on.
+    pub fn record(&self, certificate: CertificateView) {
+        self.state.lock().expect("lock").recorded.insert(certificate.fingerprint, certificate);
     }
 
     pub fn prune_below(&self, height: u64) {
@@ -224,6 +248,12 @@ impl Backend for Plain {
             ("notes", "hang") => std::future::pending().await,
             ("notes", "refuse") => Err(ApiError::new("notes.not_yours", "not for you")),
             ("notes", method) => Err(ApiError::new("query.unknown_method", method)),
+            ("documents", method) => {
+                let arguments = request.body.encoded.map(|encoded| encoded.0).unwrap_or_default();
+                let output = crate::erasures::answer(method, &arguments);
+                let output = output.ok_or_else(|| ApiError::new("query.unknown_method", method))?;
+                Ok(QueryView { height: *self.head.borrow(), output: HexBytes(output), value: None })
+            }
             (contract, _) => Err(ApiError::new("query.unknown_contract", contract)),
         }
     }
@@ -311,6 +341,14 @@ impl Backend for Plain {
         Ok(rest.take(usize::try_from(limit).expect("fits")).collect())
     }
 
+    fn member_authority(&self) -> Option<(String, Vec<u8>)> {
+        self.state.lock().expect("lock").authority.clone()
+    }
+
+    fn certificate(&self, fingerprint: Hash32) -> Option<CertificateView> {
+        self.state.lock().expect("lock").recorded.get(&fingerprint).cloned()
+    }
+
     async fn packages(&self) -> Result<Vec<PackageView>, ApiError> {
         Ok(vec![])
     }
@@ -394,12 +432,22 @@ impl Backend for Plain {
         "vouch_ledger_head 1".into()
     }
 
+    async fn operations(&self) -> Result<OperationsView, ApiError> {
+        Ok(OperationsView { processors: 2, ..OperationsView::default() })
+    }
+
+    fn lists(&self) -> Option<&dyn Lists> {
+        self.lists.as_ref().map(|lists| lists as &dyn Lists)
+    }
+
     async fn backup(&self, path: PathBuf) -> Result<BackupView, ApiError> {
         if path.exists() {
             return Err(ApiError::new("backup.path_exists", path.display().to_string()));
         }
         let (height, state_root) = (*self.head.borrow(), StateRoot::ZERO);
-        Ok(BackupView { path: path.display().to_string(), height, state_root, bytes: 1 })
+        let (files, files_missing, files_damaged, lacking) = (0, 0, 0, Vec::new());
+        let path = path.display().to_string();
+        Ok(BackupView { path, height, state_root, bytes: 1, files, files_missing, files_damaged, lacking })
     }
 }
 
@@ -443,10 +491,16 @@ pub fn transaction(n: u8, method: &str) -> (TxId, Vec<u8>) {
     (body.id(), encode(&body.sign(&[&key()])))
 }
 
+/// What the node goes by in tests without a connection.
+pub const NODE: &str = "node1.example:7480";
+
 pub fn config(limits: Limits) -> ApiConfig {
     ApiConfig {
         listen: "127.0.0.1:0".parse().expect("address"),
+        names: BTreeSet::from([NODE.parse::<Authority>().expect("name")]),
+        proxies: BTreeSet::new(),
         transport: Transport::Plain,
+        clients: None,
         limits,
         admin_token: AdminToken::new(ADMIN),
     }
@@ -463,7 +517,7 @@ pub fn api(backend: &Arc<Plain>) -> Router {
 
 pub fn api_with(backend: &Arc<Plain>, limits: Limits, shutdown: CancellationToken) -> Router {
     let backend: Arc<dyn Backend> = Arc::<Plain>::clone(backend);
-    router(ApiState::new(backend, None, &config(limits), shutdown))
+    router(ApiState::new(backend, None, &config(limits), shutdown).expect("nothing to read"))
 }
 
 pub struct Answer {

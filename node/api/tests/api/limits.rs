@@ -1,6 +1,6 @@
 //! Bounds on what callers can make the node do, over the router and over real connections.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use axum::{body::Body, http::StatusCode};
 use tokio::{
@@ -8,7 +8,7 @@ use tokio::{
     net::TcpStream,
 };
 use tokio_util::sync::CancellationToken;
-use vouch_api::{Backend, Limits, RateLimit, Server};
+use vouch_api::{ApiConfig, Backend, Limits, RateLimit, Server};
 
 use crate::double::{Plain, api_with, config, get, post, request, send, unlimited};
 
@@ -61,6 +61,73 @@ async fn a_body_without_announced_length_is_cut_off() {
     let broken = futures::stream::iter([Err::<Vec<u8>, _>(std::io::Error::other("cut"))]);
     let answer = post(&api, "/api/v1/transactions", "application/octet-stream", Body::from_stream(broken)).await;
     assert_eq!(answer.code(), "request.malformed");
+}
+
+#[tokio::test]
+async fn bodies_of_who_does_not_sign_have_a_bound_together_and_for_each_address() {
+    let (large, limits) = (1 << 18, Limits { open_bytes_max: 1 << 20, ..unlimited() });
+    let api = api_with(&Plain::new(), limits, CancellationToken::new());
+    let batch = |body: Body| {
+        let request = request("POST", "/api/v1/transactions/batch").header("content-type", "application/octet-stream");
+        request.header("content-length", large).body(body).expect("request")
+    };
+    let endless = Body::from_stream(futures::stream::pending::<Result<Vec<u8>, std::io::Error>>());
+    let (slow, waiting) = (api.clone(), batch(endless));
+    let waiting = tokio::spawn(async move { send(&slow, waiting).await });
+    tokio::task::yield_now().await;
+    let refused = send(&api, batch(Body::from(vec![0; large]))).await;
+    assert_eq!((refused.status.as_u16(), refused.code().as_str()), (503, "request.overloaded"));
+    let small = post(&api, "/api/v1/contracts/notes/query/echo", "application/json", "{}");
+    assert_eq!(small.await.code(), "request.overloaded", "without an announced length it counts as the largest");
+    let small = request("POST", "/api/v1/contracts/notes/query/echo").header("content-type", "application/json");
+    let small = small.header("content-length", 2).body(Body::from("{}")).expect("request");
+    assert_eq!(send(&api, small).await.status, StatusCode::OK);
+    waiting.abort();
+    let _ = waiting.await;
+    assert_eq!(
+        send(&api, batch(Body::from(vec![0; large]))).await.code(),
+        "request.too_many_items",
+        "it was given back"
+    );
+}
+
+#[tokio::test]
+async fn behind_a_named_proxy_its_clients_are_counted_each() {
+    let rate = Some(RateLimit { per_second: 1, burst: 1, exempt_loopback: true });
+    let limits = Limits { rate, connections_per_address_max: 1, ..Limits::default() };
+    let status = async |address: std::net::SocketAddr, header: &str| {
+        let mut stream = TcpStream::connect(address).await.expect("connects");
+        let text = format!("GET /api/v1/status HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{header}\r\n");
+        stream.write_all(text.as_bytes()).await.expect("writes");
+        read_all(&mut stream).await.split(' ').nth(1).unwrap_or("closed").to_owned()
+    };
+    let by = |client: &str| format!("x-forwarded-for: {client}\r\n");
+    let backend: Arc<dyn Backend> = Plain::new();
+    let proxies = BTreeSet::from([[127, 0, 0, 1].into()]);
+    let server = Server::bind(&ApiConfig { proxies, ..config(limits) }, backend, None).await.expect("binds");
+    let (address, stop) = (server.local_address(), CancellationToken::new());
+    let _running = tokio::spawn(server.run(stop.clone()));
+    let _kept = TcpStream::connect(address).await.expect("a proxy keeps several connections");
+    // An allowance of one that comes back within a second: of many at once some are refused.
+    let is_bounded = async |address: std::net::SocketAddr, client: &dyn Fn(u8) -> String| {
+        for n in 0..100 {
+            if status(address, &by(&client(n))).await == "429" {
+                return true;
+            }
+        }
+        false
+    };
+    assert!(is_bounded(address, &|_| "203.0.113.5".to_owned()).await);
+    assert_eq!(status(address, &by("203.0.113.6")).await, "200", "another client's is another");
+    assert!(is_bounded(address, &|n| format!("198.51.100.{n}, 203.0.113.5")).await, "what the client wrote itself");
+    assert!(!is_bounded(address, &|n| format!("198.51.100.{n}")).await, "each of them");
+
+    // One that is not named speaks for one address, which is not let through without a bound.
+    let (address, _stop, _server) = serve(Limits { rate, ..Limits::default() }).await;
+    for _ in 0..20 {
+        assert_eq!(status(address, "").await, "200", "a program on this machine");
+    }
+    assert!(is_bounded(address, &|n| format!("198.51.100.{n}")).await);
 }
 
 async fn serve(limits: Limits) -> (std::net::SocketAddr, CancellationToken, tokio::task::JoinHandle<()>) {

@@ -33,6 +33,7 @@ async fn every_described_operation_has_a_route_and_no_other_method_has() {
         let real = path.replace("{id}", &"0".repeat(64)).replace("{height}", "1").replace("{key}", "00");
         let real = real.replace("{name}", "notes").replace("{method}", "echo");
         let real = real.replace("{document}", &"0".repeat(32)).replace("{version}", "1");
+        let real = real.replace("{slot}", "2").replace("{index}", "0");
         for method in ["get", "post", "put", "delete", "patch"] {
             let request = request(&method.to_uppercase(), &real).body(Body::empty()).expect("request");
             // A stream's body has no end; its head is enough.

@@ -217,7 +217,7 @@ async fn refusals_of_reads_have_their_codes() {
         ("/api/v1/events?after=x".into(), 400, "events.bad_cursor"),
         ("/api/v1/events?contract=X".into(), 400, "request.bad_parameter"),
         ("/api/v1/events?name=".into(), 400, "request.bad_parameter"),
-        ("/api/v1/transactions".into(), 405, "route.method_not_allowed"),
+        ("/api/v1/transactions/batch".into(), 405, "route.method_not_allowed"),
     ];
     for (path, status, code) in cases {
         let answer = get(&api, &path).await;
@@ -300,7 +300,8 @@ async fn methods_headers_and_languages() {
     let head = send(&api, request("HEAD", "/api/v1/status").body(Body::empty()).expect("request")).await;
     assert_eq!((head.status, head.body.len()), (StatusCode::OK, 0));
     for (method, status) in [("OPTIONS", 204), ("DELETE", 405)] {
-        let answer = send(&api, request(method, "/api/v1/transactions").body(Body::empty()).expect("request")).await;
+        let answer =
+            send(&api, request(method, "/api/v1/transactions/batch").body(Body::empty()).expect("request")).await;
         assert_eq!(answer.status.as_u16(), status);
         assert_eq!(answer.headers["allow"], "POST", "{method}");
     }

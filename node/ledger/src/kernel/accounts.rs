@@ -14,6 +14,11 @@ use crate::{
     session::Session,
 };
 
+/// Most accounts of one member that were not removed or replaced.
+const LIVING_ACCOUNTS_MAX: usize = 10_000;
+/// Most accounts of one member, ended ones included: every node keeps them in memory, so that no key is used twice.
+const ACCOUNTS_MAX: usize = 100_000;
+
 /// Lets a key act for a member.
 #[derive(Debug, SchemaRead, SchemaWrite)]
 pub struct RegisterAccount {
@@ -69,11 +74,10 @@ fn known(registry: &Registry, account: &AccountId) -> Result<AccountRecord, Stop
 /// An account that was not removed or replaced.
 fn living(registry: &Registry, account: &AccountId) -> Result<AccountRecord, Stop> {
     let record = known(registry, account)?;
-    match record.standing {
-        AccountStanding::Active | AccountStanding::Suspended => Ok(record),
-        AccountStanding::Removed | AccountStanding::Replaced(_) => {
-            Err(refuse("system.account_ended", format!("account {account} was {}", record.standing.as_str())))
-        }
+    if record.is_living() {
+        Ok(record)
+    } else {
+        Err(refuse("system.account_ended", format!("account {account} was {}", record.standing.as_str())))
     }
 }
 
@@ -89,16 +93,29 @@ fn roles(texts: &[String]) -> Result<Vec<AccountRole>, Stop> {
     }
 }
 
+fn has_room(registry: &Registry, member: &str) -> Result<(), Stop> {
+    if registry.holdings(member).accounts >= ACCOUNTS_MAX {
+        let text =
+            format!("a member has at most {ACCOUNTS_MAX} accounts, those that were removed or replaced included");
+        return Err(refuse("system.too_many", text));
+    }
+    Ok(())
+}
+
 pub(super) fn register(session: &mut Session, authority: &Authority, request: RegisterAccount) -> Result<(), Stop> {
     own_affair(session, authority, &request.member)?;
     bounded("name", &request.name, NAME_BYTES_MAX)?;
     usable_key(&session.registry, &request.key)?;
     let roles = roles(&request.roles)?;
     let RegisterAccount { member, name, key, .. } = request;
-    let is_living = |a: &AccountRecord| matches!(a.standing, AccountStanding::Active | AccountStanding::Suspended);
-    if session.registry.accounts.values().any(|a| a.member == member && a.name == name && is_living(a)) {
+    if session.registry.account_named(&member, &name).is_some() {
         return Err(refuse("system.account_exists", format!("{member} already has an account {name}")));
     }
+    if session.registry.holdings(&member).living_accounts >= LIVING_ACCOUNTS_MAX {
+        let text = format!("a member has at most {LIVING_ACCOUNTS_MAX} accounts; remove one first");
+        return Err(refuse("system.too_many", text));
+    }
+    has_room(&session.registry, &member)?;
     announce(session, "AccountRegistered", encode(&(member.clone(), key.account())));
     store(session, Record::Account(AccountRecord { member, name, key, roles, standing: AccountStanding::Active }));
     Ok(())
@@ -130,6 +147,7 @@ pub(super) fn rotate_key(session: &mut Session, authority: &Authority, request: 
         own_affair(session, authority, &record.member)?;
     }
     usable_key(&session.registry, &request.key)?;
+    has_room(&session.registry, &record.member)?;
     let successor = AccountRecord { key: request.key, ..record.clone() };
     record.standing = AccountStanding::Replaced(request.key.account());
     store(session, Record::Account(record));

@@ -113,12 +113,12 @@ pub(super) fn record(session: &mut Session, authority: &Authority, request: Reco
     }
     let registry = &session.registry;
     let subject = subject(registry, &request)?;
-    let of_member = registry.certificates.values().filter(|c| c.member == request.member);
-    if of_member.clone().any(|c| c.serial == request.serial) || registry.certificates.contains_key(&request.fingerprint)
-    {
+    let is_known = registry.knows_serial(&request.member, &request.serial)
+        || registry.certificates.contains_key(&request.fingerprint);
+    if is_known {
         return Err(refuse("system.certificate_exists", "the fingerprint or serial number is recorded already"));
     }
-    if of_member.count() >= CERTIFICATES_MAX {
+    if registry.holdings(&request.member).certificates >= CERTIFICATES_MAX {
         return Err(refuse("system.too_many", format!("a member has at most {CERTIFICATES_MAX} certificates")));
     }
     let height = session.moment.height;

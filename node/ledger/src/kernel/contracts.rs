@@ -1,6 +1,7 @@
 //! The life of a contract: package, activation with migration, trial by a share of callers, roll-back, freeze, retirement.
 
 use vouch_types::{Call, CodeHash, ContractName, Hash32, encode};
+use vouch_vm::DeployError;
 use wincode::{SchemaRead, SchemaWrite};
 
 use super::{
@@ -76,8 +77,16 @@ fn check(session: &Session, code: &[u8]) -> Result<(), Stop> {
         let text = format!("code has {} bytes, at most {CODE_BYTES_MAX} are allowed", code.len());
         return Err(refuse("deploy.too_large", text));
     }
-    session.runtime().vm.validate(code).map_err(|e| refuse(e.code(), e.to_string()))?;
+    session.runtime().vm.validate(code).map_err(|e| unfit(&e))?;
     Ok(())
+}
+
+/// A refusal in words of our own: they stand in the receipt, which another version of the parser must not change.
+fn unfit(error: &DeployError) -> Stop {
+    match error {
+        DeployError::Invalid(_) => refuse(error.code(), "the code is not an acceptable WebAssembly module"),
+        _ => refuse(error.code(), error.to_string()),
+    }
 }
 
 /// Checks a module and puts it under a name, without asking who consents: for genesis.
@@ -170,16 +179,20 @@ pub(super) fn remove_package(session: &mut Session, request: &RemovePackage) -> 
     Ok(())
 }
 
-/// Marks a package as used and returns its description.
+/// Marks a package as used; whether it has a method `migrate`.
 fn take(session: &mut Session, code: &CodeHash) -> Result<bool, Stop> {
-    if session.overlay.get(&keys::code(&Hash32(code.0)))?.is_none() {
+    let Some(bytes) = session.overlay.get(&keys::code(&Hash32(code.0)))? else {
         let text = format!("the code {code} is not in the state; upload it first");
         return Err(refuse("system.unknown_package", text));
-    }
+    };
+    // The compiler has bounds of its own. Code that it refuses must not come into use: whoever met it then would stop.
+    let runtime = session.runtime();
+    let module = runtime.modules.get_or_compile(&runtime.vm, code, || Ok::<_, DeployError>(bytes));
+    let migrates = module.map_err(|e| unfit(&e))?.method_kind(MIGRATE).is_some();
     if let Some(package) = session.registry.packages.get(code).filter(|p| !p.used).cloned() {
         store(session, Record::Package(PackageRecord { used: true, ..package }));
     }
-    Ok(session.compiled(code)?.method_kind(MIGRATE).is_some())
+    Ok(migrates)
 }
 
 /// The call of `migrate` that makes the state fit new code, if the code wants one.
@@ -285,4 +298,51 @@ pub(super) fn retire(session: &mut Session, authority: &Authority, request: &Cha
     store(session, Record::Contract(record));
     announce(session, "ContractRetired", encode(&request.name));
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use vouch_genesis::{ChainParams, DecisionKind};
+    use vouch_types::{Height, TimestampMs};
+    use vouch_vm::VmLimits;
+
+    use super::*;
+    use crate::{
+        memory::MemoryStorage,
+        overlay::Overlay,
+        session::{Moment, Runtime},
+    };
+
+    fn session() -> Box<Session> {
+        let moment = Moment { height: Height(1), time: TimestampMs(1), read_only: false };
+        let registry = Arc::new(Registry::new(ChainParams::default()));
+        let runtime = Runtime::new(VmLimits { concurrent_calls_max: 1, ..VmLimits::default() }).expect("a machine");
+        Session::new(Overlay::new(Arc::new(MemoryStorage::new())), registry, moment, runtime)
+    }
+
+    #[test]
+    fn what_the_parser_says_of_code_does_not_stand_in_the_receipt() {
+        let session = session();
+        let said: Vec<String> = [&b"no module"[..], b"\0asm\x01\0\0\0\x7f", b"\0asm"]
+            .into_iter()
+            .map(|code| match check(&session, code) {
+                Err(Stop::Refused(failure)) if failure.code == "deploy.invalid_module" => failure.message,
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        assert!(said.windows(2).all(|pair| pair[0] == pair[1]), "{said:?}");
+    }
+
+    #[test]
+    fn code_that_does_not_compile_is_refused_when_it_is_to_be_used() {
+        let mut session = session();
+        // It stands in the state as if it had been let in.
+        let code = code_hash(b"no module");
+        session.overlay.set(keys::code(&Hash32(code.0)), Some(b"no module".to_vec()));
+        let request = ActivateContract { name: "thing".into(), code, arguments: Vec::new(), canary_percent: 0 };
+        let end = activate(&mut session, &Authority::Members(DecisionKind::Contracts), request);
+        assert!(matches!(&end, Err(Stop::Refused(failure)) if failure.code == "deploy.invalid_module"), "{end:?}");
+    }
 }

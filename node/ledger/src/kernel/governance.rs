@@ -25,8 +25,10 @@ use crate::{
 pub const ACTIONS_MAX: usize = 32;
 /// Most bytes of a proposal's encoded actions.
 pub const ACTIONS_BYTES_MAX: usize = 64 << 10;
-/// Most bytes of a proposal's record: its ballots are bounded by the administrators there are.
+/// Most bytes of a proposal's record: its ballots are those of administrators there are, at most 64 of each of 256 members.
 pub const PROPOSAL_BYTES_MAX: usize = 2 << 20;
+/// Most bytes of the list of a member's open proposals, of which there are at most 256.
+const OPEN_BYTES_MAX: usize = 8 << 10;
 /// Longest failure text kept in a proposal, in bytes.
 const FAILURE_BYTES_MAX: usize = 512;
 const HOUR_MS: u64 = 3_600_000;
@@ -265,11 +267,21 @@ pub(super) fn actions(session: &Session, id: u64) -> Result<Vec<Action>, Stop> {
     found.ok_or_else(|| Stop::Fatal(FatalError::Host(format!("proposal {id} has no actions"))))
 }
 
-fn save(session: &mut Session, proposal: &Proposal) {
+/// The numbers of a member's open proposals, ascending. One record of all, since keys that are deleted stay as rows, and a
+/// member makes and withdraws as many as it likes.
+fn open_of(session: &Session, member: &str) -> Result<Vec<u64>, Stop> {
+    let found = read(session, "list of open proposals", &keys::proposals_open(member), OPEN_BYTES_MAX)?;
+    Ok(found.unwrap_or_default())
+}
+
+fn save(session: &mut Session, proposal: &Proposal) -> Result<(), Stop> {
     if proposal.state != ProposalState::Open {
-        session.overlay.set(keys::proposal_open(&proposal.member, proposal.id), None);
+        let mut open = open_of(session, &proposal.member)?;
+        open.retain(|id| *id != proposal.id);
+        session.overlay.set(keys::proposals_open(&proposal.member), Some(encode(&open)));
     }
     session.overlay.set(keys::proposal(proposal.id), Some(encode(proposal)));
+    Ok(())
 }
 
 pub(super) fn propose(session: Box<Session>, arguments: &[u8], fuel: u64) -> Result<Returned, FatalError> {
@@ -343,7 +355,11 @@ fn settle(
     } else if tally.is_lost() {
         proposal.state = ProposalState::Rejected(at);
     }
-    save(&mut session, &proposal);
+    match save(&mut session, &proposal) {
+        Ok(()) => {}
+        Err(Stop::Refused(reason)) => return Ok((Err(reason), used, session)),
+        Err(Stop::Fatal(error)) => return Err(error),
+    }
     match &proposal.state {
         ProposalState::Open => {}
         ProposalState::Failed { code, message, .. } => {
@@ -439,13 +455,14 @@ fn open(session: &mut Session, request: Propose) -> Result<Proposal, Stop> {
         let text = format!("the deadline must be after the block's time {now} and at most {hours} hours later");
         return Err(refuse("system.deadline", text));
     }
-    make_room(session, &member)?;
+    let mut open = make_room(session, &member)?;
     let count: Option<u64> = read(session, "count of proposals", &keys::proposal_count(), 8)?;
     let id = count.unwrap_or(0).saturating_add(1);
     let deadline = TimestampMs(request.deadline_ms);
     session.overlay.set(keys::proposal_count(), Some(encode(&id)));
     session.overlay.set(keys::proposal_actions(id), Some(encoded));
-    session.overlay.set(keys::proposal_open(&member, id), Some(Vec::new()));
+    open.push(id);
+    session.overlay.set(keys::proposals_open(&member), Some(encode(&open)));
     let data = encode(&(id, matter.kind().to_owned(), member.clone(), request.title.clone()));
     announce(session, "ProposalMade", data);
     let Propose { kind, member: of_member, title, actions, .. } = request;
@@ -465,32 +482,23 @@ fn open(session: &mut Session, request: Propose) -> Result<Proposal, Stop> {
     })
 }
 
-/// Bounds a member's open proposals; those whose deadline passed are closed on the way.
-fn make_room(session: &mut Session, member: &str) -> Result<(), Stop> {
-    let from = keys::proposals_open(member);
-    let mut to = from.clone();
-    to.pop();
-    to.push(b'/' + 1);
+/// Bounds a member's open proposals; those whose deadline passed are closed on the way. The ones that are left.
+fn make_room(session: &mut Session, member: &str) -> Result<Vec<u64>, Stop> {
     let max = usize::from(session.registry.params.proposals_per_member_max);
-    // The bound may have been higher before.
-    let marks = session.overlay.scan(&from, &to, 256)?;
-    let mut open = 0;
-    for (key, _) in marks {
-        let id = key.get(from.len()..).and_then(|bytes| bytes.try_into().ok()).map(u64::from_be_bytes);
-        let id = id.ok_or_else(|| Stop::Fatal(FatalError::Host("a mark of an open proposal has no number".into())))?;
+    for id in open_of(session, member)? {
         let mut proposal = known(session, id)?;
-        if proposal.state_at(session.moment.time) == ProposalState::Open {
-            open += 1;
-        } else {
-            proposal.state = proposal.state_at(session.moment.time);
-            save(session, &proposal);
+        let state = proposal.state_at(session.moment.time);
+        if state != ProposalState::Open {
+            proposal.state = state;
+            save(session, &proposal)?;
         }
     }
-    if open >= max {
-        let text = format!("{member} has {open} open proposals, at most {max} are allowed");
+    let open = open_of(session, member)?;
+    if open.len() >= max {
+        let text = format!("{member} has {} open proposals, at most {max} are allowed", open.len());
         return Err(refuse("system.too_many", text));
     }
-    Ok(())
+    Ok(open)
 }
 
 /// Adds the ballots of all signers that have a voice.
@@ -508,6 +516,9 @@ fn cast(session: &mut Session, proposal: &mut Proposal, approve: bool) -> Result
     if cast.is_empty() {
         return Err(refuse("system.not_authorised", "no administrator with a voice in this proposal signed"));
     }
+    // Those of former administrators count for nothing. Kept, they would be without bound: a member changes its keys at will.
+    let registry = &session.registry;
+    proposal.ballots.retain(|ballot| registry.administers(&ballot.account) == Some(&*ballot.member));
     for ballot in cast {
         announce(session, "BallotCast", encode(&(proposal.id, ballot.member.clone(), ballot.account, approve)));
         match proposal.ballots.iter_mut().find(|b| b.account == ballot.account) {
@@ -524,7 +535,7 @@ pub(super) fn withdraw(session: &mut Session, request: &Withdraw) -> Result<(), 
         own_affair(session, &Authority::Signers, &proposal.member)?;
     }
     proposal.state = ProposalState::Withdrawn(session.moment.height);
-    save(session, &proposal);
+    save(session, &proposal)?;
     announce(session, "ProposalClosed", encode(&(proposal.id, proposal.state.as_str().to_owned())));
     Ok(())
 }

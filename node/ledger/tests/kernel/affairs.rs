@@ -8,10 +8,62 @@ use vouch_ledger::{
         SetAccountActive, SetAccountRoles, SetAdminPolicy, SetCaCertificate, SetNode, SetNodeKeys, SuspendMember,
     },
     registry::{AccountStanding, CertificateStanding, MemberStanding},
+    storage::Batch,
 };
-use vouch_types::{Hash32, Power, PublicKey};
+use vouch_types::{CommitCertificate, Hash32, Power, PublicKey, Round, SecretKey, TimestampMs};
 
-use crate::network::{Network, START_MS, action, admin, admins, key, secret};
+use crate::network::{Network, START_MS, action, admin, admins, key, secret, system};
+
+/// Registers accounts of the bank, in one block.
+fn register_accounts(network: &mut Network, numbers: std::ops::Range<u32>) {
+    let numbers: Vec<u32> = numbers.collect();
+    let transactions: Vec<_> = numbers
+        .chunks(16)
+        .map(|numbers| {
+            let calls = numbers.iter().map(|number| {
+                let mut seed = [77; 32];
+                seed[..4].copy_from_slice(&number.to_le_bytes());
+                let key = SecretKey::from_seed(seed).public();
+                let (member, name) = ("bank".into(), format!("user.{number}"));
+                system("register_account", &RegisterAccount { member, name, key, roles: Vec::new() })
+            });
+            network.pooled(&admins(&[0]), calls.collect())
+        })
+        .collect();
+    network.time += 1_000;
+    let (hash, block) =
+        network.ledger.propose(transactions.iter(), TimestampMs(network.time), key(3, 0).node()).unwrap();
+    assert_eq!(block.transactions.len(), transactions.len());
+    let height = block.header.height;
+    let certificate = CommitCertificate { height, round: Round(0), block: hash, signatures: Vec::new() };
+    network.ledger.commit(hash, certificate, Batch::new()).unwrap();
+}
+
+#[test]
+fn a_members_accounts_are_bounded() {
+    let mut network = Network::new();
+    // One is of the genesis document.
+    register_accounts(&mut network, 0..9_999);
+    let holdings = network.registry().holdings("bank");
+    assert_eq!((holdings.living_accounts, holdings.accounts), (10_000, 10_000));
+    let more =
+        |n: usize| RegisterAccount { member: "bank".into(), name: format!("more.{n}"), key: key(6, n), roles: vec![] };
+    assert_eq!(network.call(&admins(&[0]), "register_account", &more(1)).code(), "system.too_many");
+    let hub = RegisterAccount { member: "hub".into(), ..more(1) };
+    assert!(network.call(&admins(&[1]), "register_account", &hub).result.is_ok(), "others have room of their own");
+    // A suspended one still counts, a removed one does not; a key that takes another's place needs no room.
+    let account = key(2, 0).account();
+    let suspend = SetAccountActive { account, active: false };
+    assert!(network.call(&admins(&[0]), "set_account_active", &suspend).result.is_ok());
+    assert_eq!(network.call(&admins(&[0]), "register_account", &more(2)).code(), "system.too_many");
+    let rotate = RotateAccountKey { account, key: key(6, 3) };
+    assert!(network.call(&admins(&[0]), "rotate_account_key", &rotate).result.is_ok());
+    let remove = RemoveAccount { account: key(6, 3).account() };
+    assert!(network.call(&admins(&[0]), "remove_account", &remove).result.is_ok());
+    assert!(network.call(&admins(&[0]), "register_account", &more(2)).result.is_ok());
+    let holdings = network.registry().holdings("bank");
+    assert_eq!((holdings.living_accounts, holdings.accounts), (10_000, 10_002));
+}
 
 fn bakery() -> RegisterMember {
     RegisterMember {
@@ -145,15 +197,15 @@ fn accounts_from_registration_to_their_end() {
     assert_eq!(network.call(&[secret(2, 0)], "rotate_account_key", &rotate(id, 3)).code(), "system.not_authorised");
     assert!(network.call(&[secret(6, 1)], "rotate_account_key", &rotate(id, 3)).result.is_ok());
     let next = key(6, 3).account();
-    assert_eq!(network.registry().accounts[&id].standing, AccountStanding::Replaced(next));
+    assert_eq!(network.registry().accounts.get(&id).unwrap().standing, AccountStanding::Replaced(next));
     assert!(network.registry().member_of(&id).is_none());
     assert_eq!(roles(&network, &next), ["auditor"]);
-    assert_eq!(network.registry().accounts[&next].name, "erp");
+    assert_eq!(network.registry().accounts.get(&next).unwrap().name, "erp");
     assert_eq!(network.call(&admins(&[0]), "set_account_active", &active(true)).code(), "system.account_ended");
     assert!(network.call(&admins(&[0]), "rotate_account_key", &rotate(next, 4)).result.is_ok());
     let last = key(6, 4).account();
     assert!(network.call(&admins(&[0]), "remove_account", &RemoveAccount { account: last }).result.is_ok());
-    assert_eq!(network.registry().accounts[&last].standing, AccountStanding::Removed);
+    assert_eq!(network.registry().accounts.get(&last).unwrap().standing, AccountStanding::Removed);
     assert_eq!(
         network.call(&admins(&[0]), "remove_account", &RemoveAccount { account: last }).code(),
         "system.account_ended"
@@ -213,7 +265,7 @@ fn certificates_are_worth_what_the_chain_says() {
         "system.certificate_exists"
     );
     assert!(network.call(&admins(&[0]), "record_certificate", &certificate(2, Some(1))).result.is_ok());
-    let standing = |network: &Network, n: u8| network.registry().certificates[&Hash32([n; 32])].standing;
+    let standing = |network: &Network, n: u8| network.registry().certificates.get(&Hash32([n; 32])).unwrap().standing;
     assert_eq!(
         (standing(&network, 1), standing(&network, 2)),
         (CertificateStanding::Renewed, CertificateStanding::Valid)
@@ -245,7 +297,7 @@ fn certificates_are_worth_what_the_chain_says() {
     let revoke = |n: u8| RevokeCertificate { fingerprint: Hash32([n; 32]), reason: "key lost".into() };
     assert_eq!(network.call(&[secret(2, 1)], "revoke_certificate", &revoke(2)).code(), "system.not_authorised");
     assert!(network.call(&[secret(2, 0)], "revoke_certificate", &revoke(2)).result.is_ok());
-    assert_eq!(network.registry().certificates[&Hash32([2; 32])].reason, "key lost");
+    assert_eq!(network.registry().certificates.get(&Hash32([2; 32])).unwrap().reason, "key lost");
     assert_eq!(network.call(&admins(&[0]), "revoke_certificate", &revoke(2)).code(), "system.certificate_standing");
     let destroy = |n: u8| DestroyCertificate { fingerprint: Hash32([n; 32]) };
     assert!(network.call(&admins(&[0]), "destroy_certificate", &destroy(2)).result.is_ok());
@@ -317,4 +369,21 @@ fn nodes_join_change_and_leave() {
 
 fn copy(node: &RegisterNode) -> RegisterNode {
     RegisterNode { member: node.member.clone(), name: node.name.clone(), address: node.address.clone(), ..*node }
+}
+
+#[test]
+fn a_key_of_no_account_speaks_only_when_an_account_carries_it() {
+    let mut network = Network::new();
+    let account = || admin(0, 0);
+    let (person, other) = (|| secret(8, 1), || secret(8, 2));
+    assert_eq!(network.fits(&[account()]), Ok(()));
+    assert_eq!(network.fits(&[person()]), Err("tx.unknown_account"));
+    assert_eq!(network.fits(&[person(), account()]), Ok(()));
+    assert_eq!(network.fits(&[account(), person()]), Err("tx.unknown_account"), "only the caller may be unknown");
+    assert_eq!(network.fits(&[person(), other(), account()]), Err("tx.unknown_account"));
+    assert_eq!(network.fits(&[person(), other()]), Err("tx.unknown_account"));
+    // Carrying lends no rights.
+    let remove = RemoveMember { name: "bank".into() };
+    let ended = network.call(&[person(), account()], "remove_member", &remove);
+    assert!(ended.result.is_err(), "{:?}", ended.result);
 }

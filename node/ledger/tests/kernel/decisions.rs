@@ -1,9 +1,13 @@
 //! Proposals: who may make them, how ballots are counted, when they end, what execution leaves behind.
 
 use vouch_genesis::ChainParams;
-use vouch_ledger::kernel::{
-    Parameter, ProposalState, Propose, RegisterAccount, SetAdminPolicy, SetNode, SetParameters, SuspendMember, Tally,
-    Vote, Withdraw,
+use vouch_ledger::{
+    Table,
+    kernel::{
+        Parameter, ProposalState, Propose, RegisterAccount, SetAdminPolicy, SetNode, SetParameters, SuspendMember,
+        Tally, Vote, Withdraw,
+    },
+    keys,
 };
 use vouch_types::{Hash32, Power, TimestampMs, governance::ProposalContent};
 
@@ -172,6 +176,39 @@ fn only_administrators_with_a_voice() {
     assert!(network.call(&admins(&[2]), "set_admin_policy", &policy).result.is_ok());
     assert_eq!(network.shown(1).tally.approving, 1);
     assert_eq!(network.vote(&[secret(7, 1), secret(7, 2), admin(0, 1)], 1, true).decision().1, "executed");
+}
+
+#[test]
+fn a_member_that_changes_its_administrators_leaves_no_ballots_behind() {
+    let mut network = Network::new();
+    network.propose(&admins(&[1, 2]), "parameters", vec![action("set_parameters", &pace(500))]);
+    let before = network.shown(1);
+    let mut signers = admins(&[0]);
+    for turn in 0..24 {
+        let mut admin_keys = vec![key(7, 2 * turn), key(7, 2 * turn + 1)];
+        admin_keys.sort();
+        let policy = SetAdminPolicy { member: "bank".into(), admin_threshold: 2, admin_keys };
+        assert!(network.call(&signers, "set_admin_policy", &policy).result.is_ok());
+        signers = vec![secret(7, 2 * turn), secret(7, 2 * turn + 1)];
+        assert_eq!(network.vote(&signers, 1, false).decision().1, "open");
+    }
+    let shown = network.shown(1);
+    assert_eq!(shown.proposal.ballots.len(), before.proposal.ballots.len() + 2);
+    let Tally { approving, rejecting, .. } = shown.tally;
+    assert_eq!((approving, rejecting), (2, 1));
+}
+
+#[test]
+fn proposals_that_are_over_leave_no_rows_to_be_read_by_later_ones() {
+    let mut network = Network::new();
+    for id in 1..=40 {
+        let end = network.propose(&[admin(0, 0)], "parameters", vec![action("set_parameters", &pace(500))]);
+        assert_eq!(end.decision().0, id);
+        assert!(network.call(&[admin(0, 0)], "withdraw", &Withdraw { proposal: id }).result.is_ok());
+    }
+    let (from, to) = keys::system_range("proposal-open");
+    let rows = network.ledger.storage().scan(Table::State, &from, Some(&to), 100).unwrap();
+    assert_eq!(rows.len(), 1);
 }
 
 #[test]

@@ -9,6 +9,7 @@ use vouch_genesis::{
 use vouch_ledger::{
     Ledger, PooledTransaction, Registry, Runtime,
     decisions::Standing,
+    executor::check_rules,
     kernel::{Action, Propose, Vote},
     memory::MemoryStorage,
     storage::Batch,
@@ -144,19 +145,18 @@ impl Network {
         self.ledger.registry()
     }
 
+    /// Whether a transaction so signed may stand in the next block; the code of why not.
+    pub fn fits(&mut self, signers: &[SecretKey]) -> Result<(), &'static str> {
+        let pooled = self.pooled(signers, vec![system("none", &())]);
+        let next = self.ledger.next_height();
+        check_rules(self.ledger.registry(), &pooled.tx, next).map_err(|error| error.code())
+    }
+
     /// Makes a block of one transaction with these calls.
     #[track_caller]
     pub fn run(&mut self, signers: &[SecretKey], calls: Vec<Call>) -> End {
-        self.salt += 1;
         self.time += 1_000;
-        let mut salt = [0; 16];
-        salt[..8].copy_from_slice(&self.salt.to_le_bytes());
-        let chain = self.ledger.chain();
-        let expiry = Height(self.ledger.head().height.0 + 100);
-        let body = TransactionBody { version: 1, chain, expiry, salt, calls };
-        let raw = encode(&body.sign(&signers.iter().collect::<Vec<_>>()));
-        let tx = UnverifiedTransaction::decode(raw, chain).unwrap().verify().unwrap();
-        let pooled = PooledTransaction::new(tx);
+        let pooled = self.pooled(signers, calls);
         let proposer = key(3, 0).node();
         let (hash, block) = self.ledger.propose([&pooled].into_iter(), TimestampMs(self.time), proposer).unwrap();
         assert_eq!(block.transactions.len(), 1, "the transaction is fit for a block");
@@ -172,6 +172,18 @@ impl Network {
         let read = Registry::load(self.ledger.storage()).unwrap().unwrap();
         assert!(read == **self.ledger.registry(), "registry and state differ");
         End { result, events: record.events }
+    }
+
+    /// A transaction, signed and verified.
+    pub fn pooled(&mut self, signers: &[SecretKey], calls: Vec<Call>) -> PooledTransaction {
+        self.salt += 1;
+        let mut salt = [0; 16];
+        salt[..8].copy_from_slice(&self.salt.to_le_bytes());
+        let chain = self.ledger.chain();
+        let expiry = Height(self.ledger.head().height.0 + 100);
+        let body = TransactionBody { version: 1, chain, expiry, salt, calls };
+        let raw = encode(&body.sign(&signers.iter().collect::<Vec<_>>()));
+        PooledTransaction::new(UnverifiedTransaction::decode(raw, chain).unwrap().verify().unwrap())
     }
 
     #[track_caller]

@@ -215,3 +215,44 @@ fn a_state_that_nobody_holds_any_more_is_given_up_for_another() {
     assert!(network.replica(FOLLOWER).ledger().head().height > first);
     assert_eq!(network.faults, []);
 }
+
+#[test]
+fn a_late_answer_about_another_state_is_nobodys_fault() {
+    // One piece in four is of a state that is not taken over any more.
+    let mut network = chain(40);
+    let mut count = 0;
+    network.tamper = Some(Box::new(move |_, message| {
+        if let Message::Piece { height, piece: Some(piece), .. } = message {
+            count += 1;
+            if count % 4 == 2 {
+                height.0 -= 1;
+                piece.entries[0].value.get_or_insert_default().push(7);
+            }
+        }
+        true
+    }));
+    network.start(FOLLOWER);
+    joins(&mut network, FOLLOWER);
+    assert_eq!(network.faults, []);
+}
+
+#[test]
+fn one_that_offers_a_state_and_never_sends_it_is_chosen_once() {
+    const LIAR: usize = 3;
+    let mut network = chain(40);
+    let begun = network.now_ms();
+    let clock = std::rc::Rc::new(std::cell::Cell::new(begun));
+    let now = std::rc::Rc::clone(&clock);
+    // At first nobody else is known to be ahead; later the others offer states of another height.
+    network.tamper = Some(Box::new(move |from, message| match message {
+        Message::Status { .. } => from == LIAR || now.get() > begun + 5_000,
+        Message::Piece { .. } | Message::History { .. } => from != LIAR,
+        _ => true,
+    }));
+    network.start(FOLLOWER);
+    network.run_until(60_000, |n| {
+        clock.set(n.now_ms());
+        !n.replica(FOLLOWER).is_joining() && n.height(FOLLOWER) > 0
+    });
+    assert_eq!(network.faults, []);
+}

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::cast_possible_truncation, reason = "a test stops where something cannot be")]
 
 mod faults;
+mod floods;
 mod join;
 mod network;
 mod pruning;

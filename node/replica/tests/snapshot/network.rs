@@ -344,6 +344,18 @@ impl Network {
         self.inputs.push_back((index, Input::TransactionsVerified { transactions, submitted_here: true }));
     }
 
+    /// Hands a node a message as if a peer had sent it.
+    pub fn deliver(&mut self, from: usize, to: usize, message: &Message) {
+        let (lane, bytes) = (message.lane(), message.to_bytes());
+        self.inputs.push_back((to, Input::MessageReceived { from: peer(from), lane, bytes }));
+    }
+
+    /// Has a node lose a peer's connection and get it back.
+    pub fn disconnect(&mut self, from: usize, to: usize) {
+        self.inputs.push_back((to, Input::PeerDisconnected(peer(from))));
+        self.inputs.push_back((to, Input::PeerConnected(peer(from))));
+    }
+
     /// Submits a call and runs until it succeeded.
     pub fn call(&mut self, index: usize, contract: &str, method: &str, arguments: Vec<u8>) -> (TxId, Vec<u8>) {
         let (id, raw) = self.transaction(contract, method, arguments);

@@ -1,8 +1,13 @@
 //! Pruned nodes: what they forget, what they still prove, and that others can join from them.
 
-use vouch_ledger::{LedgerError, Table, View, chain::set_change_key, prune::KEEP_MARGIN_BLOCKS, reader::Wanted};
+use std::sync::Arc;
+
+use vouch_consensus::ConsensusMessage;
+use vouch_ledger::{
+    LedgerError, Registry, Storage, Table, View, chain::set_change_key, prune::KEEP_MARGIN_BLOCKS, reader::Wanted,
+};
 use vouch_replica::{Message, ReplicaError, StoragePolicy};
-use vouch_types::Height;
+use vouch_types::{Height, VoteKind};
 
 use crate::{
     join::{joins, set_power},
@@ -62,6 +67,43 @@ fn pruned_nodes_forget_prove_and_hand_over() {
     network.start(3);
     joins(&mut network, 3);
     assert_eq!(network.faults, []);
+}
+
+#[test]
+fn a_node_that_is_well_does_not_give_its_state_up_for_one_that_is_ahead_by_a_block() {
+    // One of four is down. The liar gets the others' precommits and withholds its own, so it alone has the next block, and
+    // says that it has no block below.
+    const LIAR: usize = 3;
+    let mut network = Network::new(WINDOW);
+    for index in 0..VALIDATORS {
+        network.nodes[index].policy.keep_blocks = WINDOW + KEEP_MARGIN_BLOCKS;
+        network.start(index);
+    }
+    network.run_blocks(0, 30);
+    settle(&network.nodes[2].storage);
+    network.crash(2, 0);
+    network.tamper = Some(Box::new(|from, message| {
+        match message {
+            _ if from != LIAR => {}
+            Message::Status { height, lowest, .. } => *lowest = Height(height.0 + 1),
+            Message::Consensus(ConsensusMessage::Vote(vote)) => return vote.kind != VoteKind::Precommit,
+            Message::SyncResponse { .. } | Message::Piece { .. } => return false,
+            _ => {}
+        }
+        true
+    }));
+    network.run_until(20_000, |n| n.height(LIAR) > n.height(0).max(n.height(1)));
+    let end = network.now_ms() + 20_000;
+    network.run_until(30_000, |n| n.now_ms() > end);
+    for index in [0, 1] {
+        let (replica, storage) =
+            (network.replica(index), Arc::clone(&network.nodes[index].storage) as Arc<dyn Storage>);
+        assert!(!replica.is_joining(), "node {index} gave its state up");
+        assert!(Registry::load(&storage).unwrap().is_some());
+    }
+    network.tamper = None;
+    let height = network.height(LIAR);
+    network.run_until(30_000, |n| n.height(0) > height + 3);
 }
 
 #[test]

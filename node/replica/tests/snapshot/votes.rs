@@ -10,7 +10,7 @@ use vouch_ledger::{Batch, Durability, Storage, Table, View, memory::MemoryStorag
 use vouch_replica::{Doubt, Message, VotingRecord, VotingState};
 use vouch_types::{Hash32, Height, NodeId};
 
-use crate::network::{Network, VALIDATORS, consensus_key};
+use crate::network::{FOLLOWER, Network, VALIDATORS, consensus_key};
 
 /// What was signed: by whom, kind, height and round, as the digest of the statement.
 type Signed = Arc<Mutex<BTreeMap<(NodeId, u8, Height, u32), Hash32>>>;
@@ -185,4 +185,43 @@ fn when_two_of_four_forgot_nothing_moves_until_the_members_decide() {
     }
     network.run_blocks(0, 10);
     assert_eq!((abstains(&network, 2), abstains(&network, 3)), (None, None));
+}
+
+#[test]
+fn a_claim_of_one_that_leaves_or_comes_back_again_and_again_keeps_nobody_from_voting() {
+    for comes_back in [false, true] {
+        let (mut network, signed) = running(6);
+        let mut inner = network.tamper.take().unwrap();
+        // It has a block or two, it says, that nobody will see.
+        network.tamper = Some(Box::new(move |from, message| {
+            if let (FOLLOWER, Message::Status { height, .. }) = (from, &mut *message) {
+                height.0 = 1 << 60;
+            }
+            let hides = from == FOLLOWER && matches!(message, Message::SyncResponse { .. } | Message::Snapshot { .. });
+            !hides && inner(from, message)
+        }));
+        network.start(FOLLOWER);
+        network.wipe(3);
+        network.nodes[3].policy.join_after_blocks = 0;
+        network.start(3);
+        network.run_until(10_000, |n| n.height(3) > 0);
+        assert!(abstains(&network, 3).is_some());
+        if comes_back {
+            let before = last_vote(&signed, 3);
+            let mut next = network.now_ms();
+            let end = next + 40_000;
+            while abstains(&network, 3).is_some() {
+                assert!(network.now_ms() < end, "it never votes again");
+                next += 1_000;
+                network.run_until(5_000, |n| n.now_ms() >= next);
+                network.disconnect(FOLLOWER, 3);
+                let status = Message::Status { height: Height(1 << 60), lowest: Height(1), abstains: false };
+                network.deliver(FOLLOWER, 3, &status);
+            }
+            network.run_until(10_000, |n| last_vote(&signed, 3) > before && n.height(3) + 3 > n.height(0));
+        } else {
+            network.crash(FOLLOWER, 0);
+            votes_again(&mut network, &signed, 3);
+        }
+    }
 }

@@ -89,9 +89,37 @@ pub(super) enum Command {
     Erase {
         /// The document
         id: DocumentId,
+        /// Order what was held back, when nothing holds it back any more; the issuer's node does so by itself within a day
+        #[arg(long, conflicts_with_all = ["close", "withdraw", "code"])]
+        order: bool,
+        /// Close what has passed its deadline, and name those who have not attested; the issuer's node does so too
+        #[arg(long, conflicts_with_all = ["withdraw", "code"])]
+        close: bool,
+        /// Take the request back, as long as law, a hold or a dispute keep the document
+        #[arg(long, conflicts_with = "code")]
+        withdraw: bool,
         /// Why: a code
         #[arg(long, default_value = "requested")]
         code: String,
+        #[command(flatten)]
+        signing: SigningArgs,
+    },
+    /// Put a legal hold on a document, as a regulator: as long as it lasts, nobody erases it
+    Hold {
+        /// The document
+        id: DocumentId,
+        /// Why: a code
+        #[arg(long)]
+        code: String,
+        #[command(flatten)]
+        signing: SigningArgs,
+    },
+    /// Lift the hold that your member has put on a document
+    LiftHold {
+        /// The document
+        id: DocumentId,
+        /// Your member
+        member: String,
         #[command(flatten)]
         signing: SigningArgs,
     },
@@ -146,7 +174,12 @@ pub(super) async fn run(command: Command, global: &GlobalArgs) -> anyhow::Result
             (builder.grant_document(id, version, &grant), signing)
         }
         Command::EndGrant { grant, signing } => (builder.end_grant(grant), signing),
-        Command::Erase { id, code, signing } => (builder.request_erasure(id, &code), signing),
+        Command::Erase { id, order: true, signing, .. } => (builder.order_erasure(id), signing),
+        Command::Erase { id, close: true, signing, .. } => (builder.close_erasure(id), signing),
+        Command::Erase { id, withdraw: true, signing, .. } => (builder.withdraw_erasure(id), signing),
+        Command::Hold { id, code, signing } => (builder.set_hold(id, &code), signing),
+        Command::LiftHold { id, member, signing } => (builder.lift_hold(id, &member), signing),
+        Command::Erase { id, code, signing, .. } => (builder.request_erasure(id, &code), signing),
     };
     sign_and_submit(&client, builder, &signing, global).await
 }

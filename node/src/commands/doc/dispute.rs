@@ -2,8 +2,7 @@
 
 use std::{
     fs,
-    io::{ErrorKind, Read as _, Write as _},
-    os::unix::fs::OpenOptionsExt as _,
+    io::{ErrorKind, Read as _},
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -140,13 +139,8 @@ fn commitment(path: &Path) -> anyhow::Result<Hash32> {
     let text = read(path).with_context(|| path.display().to_string())?;
     let beside = PathBuf::from(format!("{}.salt", path.display()));
     let fresh: [u8; 32] = rand::random();
-    let made = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside);
-    let salt = match made {
-        Ok(mut file) => {
-            file.write_all(hex::encode(fresh).as_bytes())?;
-            file.sync_all()?;
-            fresh
-        }
+    let salt = match vouch_files::write_new(&beside, hex::encode(fresh).as_bytes()) {
+        Ok(()) => fresh,
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {
             let kept = read(&beside).with_context(|| beside.display().to_string())?;
             let mut salt = [0; 32];

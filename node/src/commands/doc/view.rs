@@ -16,7 +16,7 @@ use super::{
         text::Text,
         tx::parse_contract,
     },
-    CallerArgs, found, version_of,
+    CallerArgs, files, found, version_of,
 };
 
 /// Holders asked for at a time: the most that a list of the contract gives.
@@ -168,6 +168,7 @@ pub(super) async fn vault(caller: &CallerArgs, global: &GlobalArgs) -> anyhow::R
                 (Text::Member, vault.member.clone()),
                 (Text::Height, vault.height.to_string()),
                 (Text::Staged, vault.staged.to_string()),
+                (Text::Uploads, format!("{}, {}", vault.uploads, files::size_text(vault.upload_bytes))),
                 (Text::ReadAudit, format!("{} / {}", vault.audit_anchored, vault.audit_records)),
             ],
         );
@@ -189,6 +190,8 @@ pub(super) async fn check(caller: &CallerArgs, global: &GlobalArgs) -> anyhow::R
         let label = Text::Damaged.in_language(language);
         let line = |damage: &vouch_types::api::DamageView| {
             let slot = damage.slot.map(|slot| format!(" {slot}")).unwrap_or_default();
+            let slot = damage.field.as_ref().map_or(slot, |field| format!(" {field}"));
+            let slot = damage.file.map_or_else(|| slot.clone(), |file| format!("{slot} {file}"));
             let bytes = damage.bytes.map(|[from, to]| format!(" {from}..{to}")).unwrap_or_default();
             format!("{label}: {} {} {}{slot}{bytes}", damage.document, damage.version, damage.place)
         };

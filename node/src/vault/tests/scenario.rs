@@ -134,6 +134,7 @@ async fn run(shared: &Arc<Shared>, index: usize, disk: &Disk) -> Running {
         network: secret(4, index),
         node: secret(3, index).public().node(),
         reader,
+        abis: Arc::default(),
         storage: disk.storage.clone(),
         net: net.clone(),
         messages,

@@ -1,7 +1,7 @@
 //! A model of the chain: blocks of changes, and every answer as of a height. Its access rule is a list of who may see what.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -11,11 +11,12 @@ use std::{
 use parking_lot::Mutex;
 use vouch_privacy::SchemaFields;
 use vouch_types::{
-    AccountId, Hash32, Height,
+    AccountId, Hash32, Height, TimestampMs,
     document::{Audience, Decision, Entitled, ErasureState, KeyEntitled, PublicField},
 };
 use vouch_vault::{
-    Act, Chain, ChainChange, ChainError, DocumentId, Facts, FieldSet, Listed, Question, Scope, VersionKey,
+    Act, Chain, ChainChange, ChainError, DocumentId, ErasureStep, Facts, FieldSet, Listed, Question, Scope, Unattested,
+    VersionKey,
 };
 
 use crate::support::{SLOTS, schema};
@@ -51,7 +52,15 @@ struct DocumentRecord {
 pub struct Ledger {
     documents: BTreeMap<DocumentId, DocumentRecord>,
     order: Vec<DocumentId>,
-    blocks: Vec<Vec<ChainChange>>,
+    blocks: Vec<(u64, Vec<ChainChange>)>,
+    /// The contracts do not answer.
+    pub is_frozen: bool,
+    /// The time of the next block.
+    pub now_ms: u64,
+    /// Erasures that can go on by themselves, and since when.
+    pub due: BTreeMap<DocumentId, (ErasureStep, u64)>,
+    /// Until when holders have to attest; whose is not here has all time.
+    pub deadlines: BTreeMap<DocumentId, u64>,
     /// What nodes said by themselves: member, act.
     pub acts: Vec<(String, Act)>,
 }
@@ -66,7 +75,16 @@ impl Ledger {
     }
 
     pub fn block(&self, height: u64) -> Vec<ChainChange> {
-        self.blocks[height as usize - 1].clone()
+        self.blocks[height as usize - 1].1.clone()
+    }
+
+    /// A block of the next height.
+    pub fn push(&mut self, changes: Vec<ChainChange>) {
+        self.blocks.push((self.now_ms, changes));
+    }
+
+    fn time_at(&self, height: u64) -> u64 {
+        (height as usize).checked_sub(1).and_then(|at| self.blocks.get(at)).map_or(0, |(time, _)| *time)
     }
 
     #[expect(clippy::too_many_arguments, reason = "a transaction says all of this")]
@@ -88,7 +106,7 @@ impl Ledger {
         });
         assert_eq!(record.versions.len() as u32 + 1, key.version);
         record.versions.push(VersionRecord { height, root, blob_root, public, rules: vec![(height, rules)] });
-        self.blocks.push(vec![ChainChange::Version(key)]);
+        self.push(vec![ChainChange::Version(key)]);
     }
 
     /// Changes who is to hold a version, and says so with `change`.
@@ -98,13 +116,13 @@ impl Ledger {
         let mut rules = version.rules.last().unwrap().1.clone();
         alter(&mut rules);
         version.rules.push((height, rules));
-        self.blocks.push(vec![change]);
+        self.push(vec![change]);
     }
 
     pub fn erase(&mut self, id: &DocumentId, state: ErasureState) {
         let height = self.height() + 1;
         self.documents.get_mut(id).unwrap().erasure.push((height, state));
-        self.blocks.push(vec![ChainChange::Erasure(*id)]);
+        self.push(vec![ChainChange::Erasure(*id)]);
     }
 
     pub fn versions(&self) -> Vec<VersionKey> {
@@ -128,18 +146,41 @@ impl Ledger {
     }
 
     fn version_at(&self, key: &VersionKey, height: u64) -> Option<&VersionRecord> {
+        self.version_of(key, height).filter(|_| !self.is_frozen)
+    }
+
+    fn version_of(&self, key: &VersionKey, height: u64) -> Option<&VersionRecord> {
         let version = self.documents.get(&key.id)?.versions.get((key.version as usize).checked_sub(1)?)?;
         (version.height <= height).then_some(version)
     }
 
     pub fn fields_at(&self, key: &VersionKey, member: &str, height: u64) -> FieldSet {
-        let rules = self.version_at(key, height).and_then(|version| at(&version.rules, height));
+        let rules = self.version_of(key, height).and_then(|version| at(&version.rules, height));
         rules.and_then(|rules| rules.members.get(member).cloned()).unwrap_or_default()
+    }
+
+    /// Who has to destroy a document.
+    fn holders(&self, id: &DocumentId, height: u64) -> BTreeSet<String> {
+        let versions = self.documents.get(id).map_or(0, |record| record.versions.len() as u32);
+        let rules = (1..=versions).filter_map(|version| {
+            let version = self.version_of(&VersionKey { id: *id, version }, height)?;
+            at(&version.rules, height)
+        });
+        rules
+            .flat_map(|rules| rules.members.iter())
+            .filter(|(_, fields)| !fields.is_empty())
+            .map(|of| of.0.clone())
+            .collect()
+    }
+
+    fn has_attested(&self, id: &DocumentId, member: &str) -> bool {
+        let said = |act: &Act| matches!(act, Act::AttestErasure { id: of, .. } if of == id);
+        self.acts.iter().any(|(who, act)| who == member && said(act))
     }
 
     /// Everything a member was ever to hold of a version.
     pub fn fields_ever(&self, key: &VersionKey, member: &str) -> FieldSet {
-        let Some(version) = self.version_at(key, u64::MAX) else { return FieldSet::new() };
+        let Some(version) = self.version_of(key, u64::MAX) else { return FieldSet::new() };
         let each = version.rules.iter().filter_map(|(_, rules)| rules.members.get(member));
         each.fold(FieldSet::new(), |all, fields| all.union(fields))
     }
@@ -170,6 +211,14 @@ impl NodeChain {
 impl Chain for NodeChain {
     fn head(&self) -> Height {
         Height(self.at())
+    }
+
+    fn time(&self) -> TimestampMs {
+        TimestampMs(self.shared.0.lock().time_at(self.at()))
+    }
+
+    fn is_answering(&self) -> Result<bool, ChainError> {
+        Ok(!self.shared.0.lock().is_frozen)
     }
 
     fn document(&self, key: &VersionKey) -> Result<Option<Facts>, ChainError> {
@@ -221,7 +270,7 @@ impl Chain for NodeChain {
     }
 
     fn schema(&self, name: &str, version: u32) -> Result<Option<Arc<SchemaFields>>, ChainError> {
-        Ok((name == "order" && version == 1).then(schema))
+        Ok((name == "order" && version == 1 && !self.shared.0.lock().is_frozen).then(schema))
     }
 
     fn documents(&self, scope: &Scope, after: u64, limit: u32) -> Result<Vec<Listed>, ChainError> {
@@ -233,21 +282,39 @@ impl Chain for NodeChain {
                 Scope::Party(party) => record.parties.contains(party),
             };
             let number = record.number;
-            (latest > 0 && named && number > after).then_some(Listed { number, id: *id, latest })
+            (latest > 0 && named && number > after && !ledger.is_frozen).then_some(Listed { number, id: *id, latest })
         });
         Ok(each.take(limit as usize).collect())
     }
 
     fn awaits_erasure(&self, id: &DocumentId, member: &str) -> Result<bool, ChainError> {
         let ledger = self.shared.0.lock();
-        let said =
-            |(who, act): &(String, Act)| who == member && matches!(act, Act::AttestErasure { id: of, .. } if of == id);
-        if ledger.erasure_at(id, self.at()) != ErasureState::Ordered || ledger.acts.iter().any(said) {
-            return Ok(false);
+        let is_ordered = ledger.erasure_at(id, self.at()) == ErasureState::Ordered;
+        Ok(is_ordered && !ledger.has_attested(id, member) && ledger.holders(id, self.at()).contains(member))
+    }
+
+    fn unattested(&self, id: &DocumentId, member: &str) -> Result<Option<Unattested>, ChainError> {
+        let ledger = self.shared.0.lock();
+        let state = ledger.erasure_at(id, self.at());
+        let holders = ledger.holders(id, self.at());
+        if !matches!(state, ErasureState::Ordered | ErasureState::Erased) || !holders.contains(member) {
+            return Ok(None);
         }
-        let versions = ledger.documents.get(id).map_or(0, |record| record.versions.len() as u32);
-        let held = |version| !ledger.fields_at(&VersionKey { id: *id, version }, member, self.at()).is_empty();
-        Ok((1..=versions).any(held))
+        let members: Vec<String> = holders.into_iter().filter(|holder| !ledger.has_attested(id, holder)).collect();
+        let deadline_ms = ledger.deadlines.get(id).copied().unwrap_or(u64::MAX);
+        let is_open = state == ErasureState::Ordered;
+        Ok((!members.is_empty()).then_some(Unattested { deadline_ms, members, is_open }))
+    }
+
+    fn due_step(&self, id: &DocumentId) -> Result<Option<(ErasureStep, u64)>, ChainError> {
+        let ledger = self.shared.0.lock();
+        let state = ledger.erasure_at(id, self.at());
+        let fits = |step| match step {
+            ErasureStep::Order => state == ErasureState::Restricted,
+            ErasureStep::Close => state == ErasureState::Ordered,
+        };
+        let due = ledger.due.get(id).copied();
+        Ok(due.filter(|(step, since)| fits(*step) && *since <= ledger.time_at(self.at())))
     }
 
     fn latest(&self, id: &DocumentId) -> Result<Option<u32>, ChainError> {
@@ -256,6 +323,6 @@ impl Chain for NodeChain {
             .documents
             .get(id)
             .map(|record| record.versions.iter().filter(|version| version.height <= self.at()).count() as u32);
-        Ok(count.filter(|count| *count > 0))
+        Ok(count.filter(|count| *count > 0 && !ledger.is_frozen))
     }
 }

@@ -12,4 +12,5 @@ mod reading;
 mod seeds;
 mod staging;
 mod support;
+mod uploads;
 mod world;

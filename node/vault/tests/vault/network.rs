@@ -132,7 +132,9 @@ fn a_wiped_holder_is_found_out_even_if_it_asks_for_nothing() {
 
 #[test]
 fn a_lying_holder_is_found_out_and_passed_by() {
-    for (seed, behaviour) in [Behaviour::Corrupts, Behaviour::Denies, Behaviour::Mute].into_iter().enumerate() {
+    for (seed, behaviour) in
+        [Behaviour::Corrupts, Behaviour::Denies, Behaviour::Mute, Behaviour::Stalls].into_iter().enumerate()
+    {
         let mut world = World::new(10 + seed as u64, &[1, 1, 1, 1], test_limits());
         world.start_all();
         for _ in 0..10 {
@@ -242,6 +244,71 @@ fn a_late_joiner_finds_what_is_its() {
     world.run_until_settled(20_000);
     world.run(4_000);
     world.judge_quiet();
+}
+
+#[test]
+fn lists_and_comparisons_that_nobody_asked_for_are_passed_over() {
+    let mut world = four(26);
+    let keys: Vec<_> = (0..3).map(|_| world.publish(0, &[(1, World::all())], Vec::new())).collect();
+    world.run_until_settled(1_000);
+    let peer = world.nodes[1].peer;
+    let part = keys[0].id.as_bytes()[0];
+    let empty = Message::Holds { part, after: None, entries: Vec::new(), more: false }.to_bytes();
+    let say = |world: &mut World, bytes: &[u8]| {
+        let now = world.now();
+        let input = Input::MessageReceived { from: peer, bytes: bytes.to_vec() };
+        world.vault(0).step(now, [input]).unwrap()
+    };
+    say(&mut world, &empty);
+    assert_eq!((world.vault(0).counters().unasked_lists, world.vault(0).counters().lost_by_holders), (1, 0));
+    assert_eq!(world.vault(0).receipts(&keys[0]).unwrap().len(), 1);
+    // After a comparison each part may be listed once.
+    world.run(3_000);
+    assert!(world.vault(0).counters().comparisons > 0);
+    say(&mut world, &empty);
+    assert!(world.vault(0).counters().lost_by_holders > 0);
+    let lost = world.vault(0).counters().lost_by_holders;
+    for _ in 0..5 {
+        say(&mut world, &empty);
+    }
+    assert_eq!((world.vault(0).counters().unasked_lists, world.vault(0).counters().lost_by_holders), (6, lost));
+    // One that compares on and on gets one long answer in a while.
+    world.publish(1, &[(0, World::all())], Vec::new());
+    world.run_until_settled(5_000);
+    world.run(1_000);
+    let compare = Message::Compare { parts: Vec::new() }.to_bytes();
+    let now = world.now();
+    let inputs = (0..9).map(|_| Input::MessageReceived { from: peer, bytes: compare.clone() });
+    let effects = world.vault(0).step(now, inputs).unwrap();
+    let lists = effects.iter().filter(|effect| match effect {
+        Effect::Send { bytes, .. } => matches!(Message::from_bytes(bytes), Ok(Message::Holds { .. })),
+        _ => false,
+    });
+    assert_eq!(lists.count(), 1);
+}
+
+#[test]
+fn contracts_that_do_not_answer_make_nobody_forget() {
+    let mut world = four(25);
+    // Deliveries are owed and wanted when the contracts are frozen.
+    world.cut_off(0, 1);
+    let keys: Vec<_> =
+        (0..10).map(|_| world.publish(0, &[(1, World::all()), (2, some(&[0]))], vec![600_000])).collect();
+    world.run(2_000);
+    world.join_again(0, 1);
+    world.shared.0.lock().is_frozen = true;
+    let staged = world.shared.0.lock().height();
+    world.run(20_000);
+    for key in &keys {
+        assert_ne!(world.vault(1).possession(key).unwrap(), World::all(), "it came too fast for this test");
+    }
+    assert!(world.vault(0).status().unwrap().owes_some && world.vault(1).status().unwrap().wants_some);
+    assert_eq!(world.vault(1).height().0, staged);
+    world.shared.0.lock().is_frozen = false;
+    world.run_until_settled(20_000);
+    world.run(10_000);
+    world.judge_quiet();
+    world.judge_rest();
 }
 
 #[test]

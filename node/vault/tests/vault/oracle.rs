@@ -1,9 +1,10 @@
 //! What must hold of everything that leaves a node and everything that lies at one.
 
-use std::sync::atomic::Ordering;
+use std::{collections::BTreeSet, sync::atomic::Ordering};
 
 use vouch_ledger::{Storage, Table};
-use vouch_types::document::ErasureState;
+use vouch_privacy::{WrapContext, sealing::open_wrap};
+use vouch_types::{document::ErasureState, hash::DocumentRoot};
 use vouch_vault::{Delivery, FieldSet, Message, PeerId, VersionKey};
 
 use crate::{
@@ -22,6 +23,31 @@ impl World {
         assert!(!contains(bytes, PLANTED), "a private value in plain on the wire");
     }
 
+    /// Opens a delivery as the receiver could: what comes out are values of fields it may have, and of no other; and nobody else
+    /// opens it.
+    fn judge_opened(&mut self, to: usize, delivery: &Delivery, allowed: &FieldSet) {
+        let key = delivery.key;
+        let context = WrapContext { chain: CHAIN, document: key.id, version: key.version };
+        let receiver = self.nodes[to].member;
+        let keys = open_wrap(&delivery.content.wrap, &member_secret(receiver), context).unwrap();
+        assert!(keys.scope(SLOTS).is_subset(allowed), "{key}: keys of {:?} for {allowed:?}", keys.scope(SLOTS));
+        let opened = delivery.content.open(&DocumentRoot(self.made[&key]), &keys).unwrap().opened;
+        let values: String = opened.fields.iter().map(|field| field.said.value.to_string()).collect();
+        for (slot, value) in [2, 3, 5].into_iter().zip(&self.planted[&key]) {
+            let is_there = contains(values.as_bytes(), value.as_bytes());
+            assert_eq!(is_there, opened.fields.iter().any(|field| field.slot == slot), "{key}: slot {slot}");
+            assert!(!is_there || allowed.contains(slot), "{key}: the value of slot {slot} for {allowed:?}");
+            self.counted.values_judged += 1;
+        }
+        let others = self.nodes.iter().map(|node| node.member).filter(|member| *member != receiver);
+        for other in others.collect::<BTreeSet<usize>>() {
+            assert!(
+                open_wrap(&delivery.content.wrap, &member_secret(other), context).is_err(),
+                "{key} opens to {other}"
+            );
+        }
+    }
+
     /// What an honest node sends is for the receiver, by the chain of the sender's head.
     pub fn judge_sent(&mut self, from: usize, to: usize, bytes: &[u8]) {
         let member = name(self.nodes[to].member);
@@ -37,6 +63,8 @@ impl World {
                 let id = member_secret(self.nodes[to].member).public().id();
                 assert_eq!(delivery.content.wrap.recipient, id, "keys for somebody else");
                 self.counted.deliveries_judged += 1;
+                drop(ledger);
+                self.judge_opened(to, &delivery, &allowed);
             }
             Message::Piece { key, file, piece: Ok(_), .. } => {
                 assert!(ledger.fields_at(&key, &member, head).contains(file.slot), "a file for who may not have it");
@@ -57,6 +85,7 @@ impl World {
             assert!(status.transfers <= limits.transfers_max);
             assert!(status.early <= limits.early_max && status.early_bytes <= limits.early_bytes_max);
             assert!(status.sweeps <= limits.sweeps_max);
+            assert!(status.acts_under_way <= limits.acts_max);
             self.counted.bounds_judged += 1;
         }
     }

@@ -1,5 +1,6 @@
 //! Reads: as far as the contract allows, each in the audit, with proofs that lead to the chain.
 
+use vouch_ledger::{Batch, Durability, Storage as _, Table, View as _};
 use vouch_privacy::commitment::proof_of;
 use vouch_types::hash::DocumentRoot;
 use vouch_vault::{Access, ReadRefusal, ReadRequest, VersionKey, audit};
@@ -101,6 +102,7 @@ fn the_audit_cannot_be_changed_unseen() {
         assert!(audit::verify(0, zero, &short, head).is_err(), "record {n} taken out");
     }
     assert_eq!(world.vault(1).audit_of(&other.id, 0, 99).unwrap().len(), 10);
+    assert_eq!([other, key].map(|key| world.vault(1).reads_of(&key.id).unwrap()), [10, 20]);
     assert_eq!(world.vault(1).audit_of(&key.id, 20, 99).unwrap().iter().map(|r| r.number).min(), Some(21));
     // The head comes to the chain, and the next one follows it.
     world.run(25_000);
@@ -121,8 +123,37 @@ fn the_audit_cannot_be_changed_unseen() {
     // What the chain vouches for may be forgotten, the rest not.
     let before = vouch_types::TimestampMs(u64::MAX);
     assert_eq!(world.vault(1).prune_audit(before, 99).unwrap(), 30);
+    assert_eq!([other, key].map(|key| world.vault(1).reads_of(&key.id).unwrap()), [0, 1]);
     let left = world.vault(1).audit(0, 99).unwrap();
     assert_eq!(audit::verify(30, records[29].hash(), &left, world.vault(1).audit_head().1), Ok(()));
+}
+
+#[test]
+fn how_often_a_document_was_read_is_one_look() {
+    let mut world = World::new(104, &[1, 1], test_limits());
+    world.start_all();
+    let keys: Vec<VersionKey> = (0..3).map(|_| world.publish(0, &[(1, World::all())], Vec::new())).collect();
+    world.run_until_settled(5_000);
+    for n in [0, 1, 0, 2, 0, 1] {
+        let now = world.now();
+        world.vault(1).read(now, &request(keys[n], 1, None, "settlement")).unwrap().unwrap();
+    }
+    let counts =
+        |world: &mut World| keys.iter().map(|key| world.vault(1).reads_of(&key.id).unwrap()).collect::<Vec<_>>();
+    let before = world.nodes[1].storage.counters().reads;
+    assert_eq!(counts(&mut world), [3, 2, 1]);
+    assert_eq!(world.nodes[1].storage.counters().reads - before, 3);
+    // What an earlier version left behind has no counts: they are made from its records at the start.
+    world.crash(1);
+    let storage = world.nodes[1].storage.clone();
+    let rows = storage.scan(Table::Vault, b"c", Some(b"d"), 99).unwrap();
+    assert_eq!(rows.len(), 3);
+    let mut batch = Batch::new();
+    rows.into_iter().for_each(|(key, _)| batch.delete(Table::Vault, key));
+    batch.delete(Table::Vault, b"mreads_counted".to_vec());
+    storage.write(batch, Durability::Synced).unwrap();
+    world.start(1);
+    assert_eq!(counts(&mut world), [3, 2, 1]);
 }
 
 #[test]
@@ -147,6 +178,15 @@ fn a_receiver_by_key_gets_what_it_alone_can_open() {
         let record = world.vault(node).audit(0, 9).unwrap().pop().unwrap();
         assert_eq!((record.access, record.fields), (Access::Release, expected));
     }
+    // Of what lies at this node it is to have nothing.
+    let other = member_secret(52);
+    world.change(&key, vouch_vault::ChainChange::Version(key), |rules| {
+        rules.keys.push((other.public().0.0, some(&[5])));
+    });
+    world.run_until_settled(5_000);
+    let refused = world.vault(1).release(now, &key, &other.public().0.0).unwrap();
+    assert_eq!(refused.unwrap_err().code(), "vault.not_here");
+    assert_eq!(world.vault(1).audit(0, 9).unwrap().pop().unwrap().result, "vault.not_here");
     let refused = world.vault(0).release(now, &key, &member_secret(51).public().0.0).unwrap();
     assert_eq!(refused.unwrap_err().code(), "vault.not_allowed");
 }

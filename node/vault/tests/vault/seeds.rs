@@ -192,6 +192,7 @@ fn every_seed_ends_with_everything_where_it_belongs() {
         let run = std::panic::catch_unwind(|| run(seed));
         let (counted, _) = run.unwrap_or_else(|_| panic!("seed {seed}"));
         all.deliveries_judged += counted.deliveries_judged;
+        all.values_judged += counted.values_judged;
         all.pieces_judged += counted.pieces_judged;
         all.bounds_judged += counted.bounds_judged;
         all.crashes += counted.crashes;
@@ -200,6 +201,7 @@ fn every_seed_ends_with_everything_where_it_belongs() {
     }
     // A run of fewer seeds is a look at those.
     if seeds().count() as u64 >= SEEDS {
+        assert_eq!(all.values_judged, 3 * all.deliveries_judged);
         assert!(all.deliveries_judged > 1_000 && all.pieces_judged > 50 && all.bounds_judged > 5_000, "{all:?}");
         assert!(all.crashes > 50 && all.lost > 200 && all.possessions_judged > 5_000, "{all:?}");
     }

@@ -62,6 +62,7 @@ fn what_breaks_the_rules_is_not_staged() {
     let good = make(&wish(1, &own), &mut rng);
     expect(&mut world, &good, "ok");
     expect(&mut world, &good, "ok");
+    assert_eq!(world.vault(0).status().unwrap().staged, 1, "staged anew it counts once");
     let again = make(&wish(1, &own), &mut rng);
     expect(&mut world, &again, "stage.taken");
     expect(&mut world, &make(&Wish { issuer: "m1", ..wish(2, &own) }, &mut rng), "stage.header");
@@ -74,6 +75,7 @@ fn what_breaks_the_rules_is_not_staged() {
     let mut made = make(&Wish { file_bytes: vec![9, 8], ..wish(5, &own) }, &mut rng);
     let BlobNotice::Shown(mut blob) = made.delivery.content.attachments[1].clone() else { panic!("a file") };
     blob.index = 7;
+    made.blobs[1].0 = blob;
     made.delivery.content.attachments[1] = BlobNotice::Shown(blob);
     expect(&mut world, &made, "stage.rules");
     let mut made = make(&Wish { file_bytes: vec![9, 8], ..wish(6, &own) }, &mut rng);
@@ -136,9 +138,44 @@ fn staged_documents_survive_a_crash_and_end_with_their_time() {
     world.run_until_settled(5_000);
     assert_eq!(world.vault(0).status().unwrap().staged, 1);
     world.run(300_000);
+    assert_eq!(world.vault(0).status().unwrap().staged, 1, "no block says that it is late");
+    world.pass_block();
+    world.run(70_000);
     assert_eq!(world.vault(0).status().unwrap().staged, 0, "its transaction never came");
     assert_eq!(world.vault(0).staged(&VersionKey { id: lost.id, version: 1 }).unwrap(), None);
     assert_eq!(world.vault(0).possession(&key).unwrap(), World::all());
+}
+
+#[test]
+fn what_came_to_the_chain_while_its_node_was_away_is_held() {
+    let mut world = World::new(122, &[1, 1], test_limits());
+    world.limits.staged_keep_ms = 100_000;
+    world.start_all();
+    let made = world.stage(0, vec![2_000]);
+    // The others commit it, and its own node loses power before it hears of that.
+    world.crash(0);
+    let key = world.submit(&made, 0, rules(0, &[(1, World::all())]));
+    world.run(2_000_000);
+    world.pass_block();
+    world.start(0);
+    world.run_until_settled(10_000);
+    for node in 0..2 {
+        assert_eq!(world.vault(node).possession(&key).unwrap(), World::all());
+    }
+}
+
+#[test]
+fn whoever_puts_anothers_document_on_the_chain_gets_nothing_of_it() {
+    let mut world = world();
+    let made = world.stage(0, vec![3_000]);
+    // Id and root stand in the arguments of a transaction that failed, or waits: another member makes them its own.
+    let key = world.submit(&made, 1, rules(1, &[(0, World::all())]));
+    world.run(6_000);
+    assert_eq!(world.vault(0).counters().deliveries_sent, 0);
+    assert!(world.vault(0).receipts(&key).unwrap().is_empty());
+    assert!(world.vault(0).possession(&key).unwrap().is_empty(), "it is not what the chain speaks of");
+    assert!(world.vault(1).possession(&key).unwrap().is_empty());
+    assert_eq!(world.vault(0).status().unwrap().staged, 0);
 }
 
 #[test]

@@ -1,6 +1,10 @@
 //! The scheduler: virtual time, links that lose and delay, nodes that crash, lie, are slow or wiped, and an oracle that
 //! looks at every byte that leaves.
 
+mod disks;
+mod documents;
+mod liars;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{
@@ -9,39 +13,21 @@ use std::{
     },
 };
 
-use vouch_ledger::{
-    Batch, Durability, Storage, Table, View,
-    memory::{Fault, FaultKind, MemoryStorage},
-};
-use vouch_privacy::sealing::BlobNotice;
+use vouch_ledger::memory::MemoryStorage;
+use vouch_privacy::{attachment::Blob, sealing::BlobNotice};
 use vouch_types::{TimestampMs, document::ErasureState};
 use vouch_vault::{
-    Act, ActResult, Blobs, ChainChange, Damage, Delivery, Effect, FieldSet, HeldSecrets, Input, MemoryBlobs,
-    MemoryShelf, Message, Now, PeerId, Roster, RosterMember, Scanner, Staged, Vault, VaultConfig, VaultLimits,
-    VaultParts, VersionKey,
-    message::{FileKey, Refusal},
+    Act, ActResult, ChainChange, Damage, Delivery, Effect, ErasureStep, FieldSet, HeldSecrets, Input, MemoryBlobs,
+    MemoryShelf, Now, PeerId, Roster, RosterMember, Scanner, Vault, VaultConfig, VaultError, VaultLimits, VaultParts,
+    VersionKey, look_at_file, message::FileKey,
 };
+
+pub use liars::Behaviour;
 
 use crate::{
     chain::{NodeChain, Rules, Shared},
-    support::{CHAIN, FILES, Made, Rng, SLOTS, Wish, make, member_secret, network_key},
+    support::{CHAIN, FILES, Rng, SLOTS, member_secret, network_key},
 };
-
-/// What a node does to others.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Behaviour {
-    Honest,
-    /// Changes a byte of what it delivers, or of a piece.
-    Corrupts,
-    /// Says it has nothing.
-    Denies,
-    /// Believes that everybody may have everything.
-    Overdelivers,
-    /// Signs for what it throws away.
-    SignsFalsely,
-    /// Answers nothing.
-    Mute,
-}
 
 /// What the links do.
 #[derive(Debug, Clone, Copy)]
@@ -66,6 +52,7 @@ pub struct Node {
     timer: u64,
     pub possessed: BTreeSet<VersionKey>,
     pub damages: Vec<Damage>,
+    pub unreadable: Vec<Damage>,
 }
 
 #[derive(Debug, Clone)]
@@ -74,12 +61,15 @@ enum Event {
     Timer { node: usize, life: u64, number: u64 },
     Block { node: usize },
     Settle { node: usize, life: u64, number: u64, act: Act },
+    Look { node: usize, life: u64, blob: Blob },
 }
 
 /// What the oracle counted: each must be above zero for a run to mean anything.
 #[derive(Debug, Default)]
 pub struct Counted {
     pub deliveries_judged: u64,
+    /// Private values looked for in what a delivery opens to.
+    pub values_judged: u64,
     pub pieces_judged: u64,
     pub bounds_judged: u64,
     pub crashes: u64,
@@ -98,6 +88,8 @@ pub struct World {
     /// Pairs that cannot talk.
     pub cut: BTreeSet<(usize, usize)>,
     pub made: BTreeMap<VersionKey, [u8; 32]>,
+    /// Private values of each: name, phone, note.
+    pub planted: BTreeMap<VersionKey, [String; 3]>,
     queue: BTreeMap<(u64, u64), Event>,
     number: u64,
     pub block_delay_ms: u64,
@@ -128,8 +120,12 @@ pub fn test_limits() -> VaultLimits {
         compare_every_ms: 6_000,
         scrub_pause_ms: 400,
         scrub_every_ms: 20_000,
+        orphan_folders: 64,
+        orphan_keep_ms: 15_000,
+        look_every_ms: 3_000,
         anchor_every_ms: 10_000,
         act_ms: 3_000,
+        piece_bytes_min: 1,
         ..VaultLimits::default()
     }
 }
@@ -147,6 +143,7 @@ impl World {
             counted: Counted::default(),
             cut: BTreeSet::new(),
             made: BTreeMap::new(),
+            planted: BTreeMap::new(),
             queue: BTreeMap::new(),
             number: 0,
             block_delay_ms: 50,
@@ -171,6 +168,7 @@ impl World {
                     timer: 0,
                     possessed: BTreeSet::new(),
                     damages: Vec::new(),
+                    unreadable: Vec::new(),
                 });
             }
         }
@@ -260,71 +258,6 @@ impl World {
         }
     }
 
-    /// Power is lost: what was not synced is gone, to a point that chance chooses.
-    pub fn crash(&mut self, index: usize) {
-        if self.nodes[index].vault.take().is_none() {
-            return;
-        }
-        self.counted.crashes += 1;
-        let node = &self.nodes[index];
-        let keep = self.rng.below(node.storage.unsynced_writes() as u64 + 1) as usize;
-        node.storage.set_write_fault(None);
-        node.storage.crash(keep);
-        node.shelf.crash();
-        node.blobs.crash();
-        let peer = node.peer;
-        for other in 0..self.nodes.len() {
-            if other != index {
-                self.step(other, vec![Input::PeerDisconnected(peer)]);
-            }
-        }
-    }
-
-    /// The disk is lost; the chain is there again from the others.
-    pub fn wipe(&mut self, index: usize) {
-        self.crash(index);
-        let node = &mut self.nodes[index];
-        node.storage = Arc::new(MemoryStorage::new());
-        node.shelf.wipe();
-        node.blobs.wipe();
-    }
-
-    /// The disk is lost but for the row that says which blocks were taken in.
-    pub fn wipe_but_height(&mut self, index: usize) {
-        self.crash(index);
-        let row = self.nodes[index].storage.get(Table::Vault, b"mheight").unwrap().unwrap();
-        self.wipe(index);
-        let mut batch = Batch::new();
-        batch.put(Table::Vault, b"mheight", row);
-        self.nodes[index].storage.write(batch, Durability::Synced).unwrap();
-    }
-
-    /// The next write that this node makes after `writes` others fails, in the middle of a step.
-    pub fn fail_write(&mut self, index: usize, writes: u64) {
-        let storage = &self.nodes[index].storage;
-        let first = storage.counters().writes + 1 + writes;
-        storage.set_write_fault(Some(Fault {
-            kind: FaultKind::InputOutput,
-            first,
-            last: u64::MAX,
-            takes_effect: self.rng.chance(50),
-        }));
-    }
-
-    /// A copy of a node's storage, without keys and files: what a backup holds.
-    pub fn backup(&self, index: usize) -> Arc<MemoryStorage> {
-        let copy = MemoryStorage::new();
-        let view = self.nodes[index].storage.pin().unwrap().unwrap();
-        let mut batch = Batch::new();
-        for table in Table::ALL {
-            for (key, value) in view.scan(table, &[], None, usize::MAX).unwrap() {
-                batch.put(table, key, value);
-            }
-        }
-        copy.write(batch, Durability::Synced).unwrap();
-        Arc::new(copy)
-    }
-
     fn at(&mut self, at_ms: u64, event: Event) {
         self.number += 1;
         self.queue.insert((at_ms.max(self.now_ms), self.number), event);
@@ -372,6 +305,12 @@ impl World {
                 }
                 Effect::Possessed(key) => drop(self.nodes[index].possessed.insert(key)),
                 Effect::Damaged(damage) => self.nodes[index].damages.push(damage),
+                Effect::Unreadable(damage) => self.nodes[index].unreadable.push(damage),
+                Effect::LookAtFile(blob) => {
+                    let life = self.nodes[index].life;
+                    let after = 1 + self.rng.below(300);
+                    self.at(self.now_ms + after, Event::Look { node: index, life, blob });
+                }
                 Effect::Shredded(_) => {}
                 Effect::PeerFault { peer, code } => self.judge_fault(index, &peer, code),
             }
@@ -397,33 +336,6 @@ impl World {
         self.at(self.now_ms + delay, Event::Deliver { to, from, lives, bytes });
     }
 
-    /// What a dishonest node makes of its own vault's message.
-    fn bend(&mut self, from: usize, bytes: Vec<u8>) -> Option<Vec<u8>> {
-        match (self.nodes[from].behaviour, Message::from_bytes(&bytes).unwrap()) {
-            (Behaviour::Mute, _) => None,
-            (Behaviour::Corrupts, Message::Deliver(mut delivery)) => {
-                let at = delivery.len() - 1 - self.rng.below(delivery.len() as u64 / 2) as usize;
-                delivery[at] ^= 1 << self.rng.below(8);
-                self.nodes[from].lied = true;
-                Some(Message::Deliver(delivery).to_bytes())
-            }
-            (Behaviour::Corrupts, Message::Piece { key, file, offset, piece: Ok(mut piece) }) => {
-                let at = self.rng.below(piece.len() as u64) as usize;
-                piece[at] ^= 1;
-                self.nodes[from].lied = true;
-                Some(Message::Piece { key, file, offset, piece: Ok(piece) }.to_bytes())
-            }
-            (Behaviour::Denies, Message::Deliver(delivery)) => {
-                let key = Delivery::from_bytes(&delivery).unwrap().key;
-                Some(Message::Missing { key, refusal: Refusal::NotHeld }.to_bytes())
-            }
-            (Behaviour::Denies, Message::Piece { key, file, offset, .. }) => {
-                Some(Message::Piece { key, file, offset, piece: Err(Refusal::NotHeld) }.to_bytes())
-            }
-            _ => Some(bytes),
-        }
-    }
-
     fn happen(&mut self, event: Event) {
         match event {
             Event::Deliver { to, from, lives, bytes } => {
@@ -447,34 +359,19 @@ impl World {
                 }
             }
             Event::Block { node } => self.take_block(node),
-            Event::Settle { node, life, number, act } => self.settle(node, life, number, act),
+            Event::Settle { node, life, number, act } => self.settle(node, life, number, &act),
+            Event::Look { node, life, blob } => self.look(node, life, &blob),
         }
-    }
-
-    /// A holder that signs for a delivery and keeps nothing.
-    fn throws_away(&mut self, to: usize, from: usize, bytes: &[u8]) -> bool {
-        let Ok(Message::Deliver(delivery)) = Message::from_bytes(bytes) else { return false };
-        let delivery = Delivery::from_bytes(&delivery).unwrap();
-        let (root, head) = (self.shared.0.lock().root(&delivery.key), self.nodes[to].head.load(Ordering::Relaxed));
-        let key = network_key(to, 0);
-        let mut receipt = vouch_vault::Receipt {
-            key: delivery.key,
-            root,
-            fields: delivery.fields(),
-            height: vouch_types::Height(head),
-            holder: key.public(),
-            signature: vouch_types::Signature([0; 64]),
-        };
-        receipt.signature = key.sign(receipt.digest(&CHAIN).as_bytes());
-        let lives = (self.nodes[to].life, self.nodes[from].life);
-        let bytes = Message::Receipt(Box::new(receipt)).to_bytes();
-        self.at(self.now_ms + 5, Event::Deliver { to: from, from: to, lives, bytes });
-        true
     }
 
     fn take_block(&mut self, index: usize) {
         let head = self.nodes[index].head.load(Ordering::Relaxed);
         if head >= self.shared.0.lock().height() {
+            return;
+        }
+        // The node tells its vault no block while the contracts do not answer.
+        if self.shared.0.lock().is_frozen {
+            self.at(self.now_ms + 100, Event::Block { node: index });
             return;
         }
         // The chain is final at this node before its vault hears of it.
@@ -492,15 +389,41 @@ impl World {
         }
     }
 
-    fn settle(&mut self, index: usize, life: u64, number: u64, act: Act) {
+    fn settle(&mut self, index: usize, life: u64, number: u64, act: &Act) {
         let failed = self.rng.chance(self.weather.loss_percent);
         if !failed {
             let member = name(self.nodes[index].member);
-            self.shared.0.lock().acts.push((member, act));
+            self.shared.0.lock().acts.push((member, act.clone()));
+            if let Act::MoveErasure { id, step } = *act {
+                let to = if step == ErasureStep::Order { ErasureState::Ordered } else { ErasureState::Erased };
+                self.shared.0.lock().erase(&id, to);
+                self.spread_blocks();
+            }
+            if let Act::AttestErasure { id, .. } = *act {
+                self.shared.0.lock().push(vec![ChainChange::Attested(id)]);
+                self.spread_blocks();
+            }
         }
         if self.nodes[index].life == life {
             let result = if failed { ActResult::Failed("not sent".into()) } else { ActResult::Done };
             self.step(index, vec![Input::ActSettled { number, result }]);
+        }
+    }
+
+    /// What the node does beside its vault's thread.
+    fn look(&mut self, index: usize, life: u64, blob: &Blob) {
+        let now = self.now();
+        let node = &mut self.nodes[index];
+        let Some(vault) = node.vault.as_mut().filter(|_| node.life == life) else { return };
+        let is_it = look_at_file(node.blobs.as_ref(), blob).unwrap_or(false);
+        match vault.file_looked_at(now, blob, is_it) {
+            Ok(()) => self.step(index, Vec::new()),
+            Err(error) => {
+                assert_eq!(error.code(), "vault.storage", "{error}");
+                self.crash(index);
+                let life = self.nodes[index].life;
+                self.at(self.now_ms + 300, Event::Timer { node: index, life, number: u64::MAX });
+            }
         }
     }
 
@@ -512,12 +435,20 @@ impl World {
         {
             let ((at, _), event) = self.queue.pop_first().unwrap();
             self.now_ms = at;
+            self.shared.0.lock().now_ms = self.now().wall.0;
             self.happen(event);
             if self.number.is_multiple_of(16) {
                 self.judge_bounds();
             }
         }
         self.now_ms = end;
+        self.shared.0.lock().now_ms = self.now().wall.0;
+    }
+
+    /// A block of other matters.
+    pub fn pass_block(&mut self) {
+        self.shared.0.lock().push(Vec::new());
+        self.spread_blocks();
     }
 
     /// Runs until everything is where it is to be.
@@ -536,75 +467,21 @@ impl World {
         FieldSet::first(SLOTS)
     }
 
-    /// Makes a document, hands its files to its node and stages it there.
-    pub fn stage(&mut self, node: usize, file_bytes: Vec<usize>) -> Made {
-        let id = self.rng.bytes();
-        self.stage_version(node, id, 1, file_bytes)
-    }
-
-    pub fn stage_version(&mut self, node: usize, id: [u8; 16], version: u32, file_bytes: Vec<usize>) -> Made {
-        let member = self.nodes[node].member;
-        let recipient = member_secret(member).public();
-        let before = VersionKey { id: vouch_vault::DocumentId::new(id), version: version - 1 };
-        let issuer = name(member);
-        let wish = Wish {
-            id,
-            version,
-            previous: (version > 1).then(|| self.made[&before]),
-            issuer: &issuer,
-            recipient: &recipient,
-            file_bytes,
-            title: "order",
-            file_name: "file",
-        };
-        let made = make(&wish, &mut self.rng);
-        self.made.insert(VersionKey { id: made.id, version }, made.root);
-        let staged = self.hand_over(node, &made).unwrap();
-        assert_eq!(staged.root, made.root);
-        made
-    }
-
-    /// Files first, then the document.
-    pub fn hand_over(&mut self, node: usize, made: &Made) -> Result<Staged, vouch_vault::StageError> {
-        let now = self.now();
-        let node = &mut self.nodes[node];
-        let vault = node.vault.as_mut().unwrap();
-        for (blob, bytes) in &made.blobs {
-            node.blobs.write(&blob.root.0, vouch_vault::blobs::Part::Data, 0, bytes).unwrap();
-            assert!(vault.take_file(now, blob).unwrap());
-        }
-        vault.stage(now, &made.delivery, made.root).unwrap()
-    }
-
-    /// The transaction is final.
-    pub fn submit(&mut self, made: &Made, issuer: usize, rules: Rules) -> VersionKey {
-        let key = VersionKey { id: made.id, version: made.version };
-        let parties = rules.members.keys().map(|member| format!("member:{member}")).collect();
-        self.shared.0.lock().submit(key, &name(issuer), parties, made.root, made.blob_root, Vec::new(), rules);
-        self.spread_blocks();
-        key
-    }
-
-    /// A document from a node of its issuer to the members given, with what each is to have.
-    pub fn publish(&mut self, node: usize, to: &[(usize, FieldSet)], file_bytes: Vec<usize>) -> VersionKey {
-        let made = self.stage(node, file_bytes);
-        let issuer = self.nodes[node].member;
-        let rules = rules(issuer, to);
-        self.submit(&made, issuer, rules)
-    }
-
-    pub fn change(&mut self, key: &VersionKey, change: ChainChange, alter: impl FnOnce(&mut Rules)) {
-        self.shared.0.lock().change_rules(key, change, alter);
-        self.spread_blocks();
-    }
-
-    pub fn erase(&mut self, key: &VersionKey, state: ErasureState) {
-        self.shared.0.lock().erase(&key.id, state);
-        self.spread_blocks();
-    }
-
     pub fn vault(&mut self, node: usize) -> &mut Vault {
         self.nodes[node].vault.as_mut().unwrap()
+    }
+}
+
+/// Checks everything at rest, slice by slice.
+pub fn check_everything(vault: &mut Vault, now: Now) -> Result<Vec<Damage>, VaultError> {
+    let (mut found, mut from) = (Vec::new(), None);
+    loop {
+        let (damages, next) = vault.check_some(now, from)?;
+        found.extend(damages);
+        if next.is_none() {
+            return Ok(found);
+        }
+        from = next;
     }
 }
 

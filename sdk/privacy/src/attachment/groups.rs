@@ -11,7 +11,7 @@ use wincode::{SchemaRead, SchemaWrite};
 use super::AttachmentError;
 
 /// Bytes of a group: 16 chunks of BLAKE3.
-pub const GROUP_BYTES: u64 = 16 << 10;
+pub const GROUP_BYTES: u64 = vouch_types::api::FILE_GROUP_BYTES;
 /// Longest file or ciphertext, in bytes: its list of group hashes has at most 16 MiB.
 pub const FILE_BYTES_MAX: u64 = 8 << 30;
 

@@ -30,6 +30,17 @@ const TAG_BYTES: usize = 16;
 /// A segment and its tag.
 pub const SEALED_SEGMENT_BYTES: usize = SEGMENT_BYTES + TAG_BYTES;
 
+/// Length of the ciphertext of a file of `size` bytes; `None` above [`FILE_BYTES_MAX`], for either of them.
+#[must_use]
+pub const fn sealed_bytes(size: u64) -> Option<u64> {
+    if size > FILE_BYTES_MAX {
+        return None;
+    }
+    let segments = if size == 0 { 1 } else { size.div_ceil(SEGMENT_BYTES as u64) };
+    let sealed = HEAD_BYTES as u64 + size + segments * TAG_BYTES as u64;
+    if sealed > FILE_BYTES_MAX { None } else { Some(sealed) }
+}
+
 /// A file that was sealed: what the field says of it, what the chain commits to, and the hashes of both sides' groups.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SealedAttachment {

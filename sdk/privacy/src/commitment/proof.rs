@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use vouch_types::{DocumentRoot, Hash32};
 
-use super::{CommitmentError, SchemaFields, disclosure::Disclosure, header::DocumentHeader, tree::head_from};
+use super::{CommitmentError, SchemaFields, disclosure::Disclosure, header::DocumentHeader, root_from_path};
 
 /// Longest path, for [`super::SLOTS_MAX`] slots.
 pub const PROOF_PATH_MAX: usize = 10;
@@ -64,6 +64,27 @@ impl FieldProof {
     /// # Errors
     /// [`CommitmentError`], the first fault found.
     pub fn verify(&self, root: &DocumentRoot) -> Result<ProvenField, CommitmentError> {
+        let (header, reached) = self.reach()?;
+        if reached != *root {
+            return Err(CommitmentError::Root);
+        }
+        // With a name twice in it two readers see two values.
+        if !self.disclosure.is_canonical() {
+            return Err(CommitmentError::Disclosure("not the canonical spelling"));
+        }
+        let said = self.disclosure.parse()?;
+        Ok(ProvenField { header, slot: self.i, name: said.name, value: said.value })
+    }
+
+    /// The root that the proof leads to: what it shows is known only when that is the one on the chain.
+    ///
+    /// # Errors
+    /// [`CommitmentError`] when it leads nowhere.
+    pub fn root(&self) -> Result<DocumentRoot, CommitmentError> {
+        self.reach().map(|(_, root)| root)
+    }
+
+    fn reach(&self) -> Result<(DocumentHeader, DocumentRoot), CommitmentError> {
         if self.alg != "sha-256" {
             return Err(CommitmentError::Algorithm);
         }
@@ -77,13 +98,8 @@ impl FieldProof {
         if self.path.len() > PROOF_PATH_MAX {
             return Err(CommitmentError::Root);
         }
-        let path: Vec<[u8; 32]> = self.path.iter().map(|hash| hash.0).collect();
-        let found = head_from(&self.disclosure.leaf(self.i), usize::from(self.i), usize::from(self.n), &path);
-        if found.map(|head| header.root(&head)) != Some(*root) {
-            return Err(CommitmentError::Root);
-        }
-        let said = self.disclosure.parse()?;
-        Ok(ProvenField { header, slot: self.i, name: said.name, value: said.value })
+        let root = root_from_path(&header, self.i, &self.disclosure, &self.path).ok_or(CommitmentError::Root)?;
+        Ok((header, root))
     }
 
     /// The same, and that document and name are by the schema.

@@ -1,6 +1,6 @@
 //! Separated values (RFC 4180): comma, semicolon, tab or bar, found from the head line.
 
-use std::io::{BufRead, Read as _};
+use std::io::{self, BufRead, Read as _};
 
 use super::{StreamError, VALUE_BYTES_MAX, Visitor, Walker};
 
@@ -132,6 +132,65 @@ fn plain(raw: &[u8], line: u64) -> Result<String, StreamError> {
     let text = std::str::from_utf8(raw).map_err(|_| StreamError::Format { line, why: "not UTF-8".to_owned() })?;
     let inner = text.strip_prefix('"').and_then(|text| text.trim_end_matches('\r').strip_suffix('"'));
     Ok(inner.map_or_else(|| text.to_owned(), |inner| inner.replace("\"\"", "\"")))
+}
+
+/// A table cell by cell, for who takes rows and does not write them again.
+#[derive(Debug)]
+pub struct Cells<R> {
+    input: io::Chain<io::Cursor<Vec<u8>>, R>,
+    separator: u8,
+    line: u64,
+    offset: u64,
+}
+
+/// A cell with its place in the decoded text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CellText {
+    /// Its value, without quotes.
+    pub text: String,
+    /// Whether it is the last of its row.
+    pub ends_row: bool,
+    /// Whether nothing stands there, not even quotes.
+    pub is_bare: bool,
+    /// Line on which it begins, from 1.
+    pub line: u64,
+    /// First byte.
+    pub offset: u64,
+}
+
+impl<R: BufRead> Cells<R> {
+    /// Reads UTF-8 with a separator, or with the one that the first line speaks for.
+    ///
+    /// # Errors
+    /// When reading fails.
+    pub fn new(mut input: R, separator: Option<u8>) -> io::Result<Self> {
+        let mut first = Vec::new();
+        input.by_ref().take(SNIFF_BYTES).read_until(b'\n', &mut first)?;
+        let separator = separator.unwrap_or_else(|| sniff(&first));
+        Ok(Self { input: io::Cursor::new(first).chain(input), separator, line: 1, offset: 0 })
+    }
+
+    /// The next cell; nothing at the end.
+    ///
+    /// # Errors
+    /// [`StreamError::Format`], [`StreamError::TooLong`], or when reading fails.
+    pub fn next_cell(&mut self) -> Result<Option<CellText>, StreamError> {
+        let Some(cell) = next(&mut self.input, self.separator, self.line)? else { return Ok(None) };
+        let (line, offset) = (self.line, self.offset);
+        let text = plain(&cell.raw, line)?;
+        let ends_row = cell.end != [self.separator];
+        for bytes in [&cell.raw, &cell.end] {
+            self.offset += bytes.len() as u64;
+            self.line += bytes.iter().filter(|byte| **byte == b'\n').count() as u64;
+        }
+        Ok(Some(CellText { text, ends_row, is_bare: cell.raw.is_empty(), line, offset }))
+    }
+
+    /// What lies beneath, to ask whether everything was text.
+    #[must_use]
+    pub fn get_ref(&self) -> &R {
+        self.input.get_ref().1
+    }
 }
 
 fn quoted(text: &str, separator: u8, was_quoted: bool) -> String {

@@ -16,6 +16,7 @@ use std::io::{self, BufRead, Write};
 
 use serde::{Deserialize, Serialize};
 
+pub use csv::{CellText, Cells};
 pub use decode::{Decoded, Encoding};
 
 /// Longest value that is looked at as one. Longer text is looked at in pieces; a longer CSV cell or JSON string is refused.
@@ -112,12 +113,13 @@ pub trait Visitor {
 /// # Errors
 /// When the file is not of the format, a value is too long, reading or writing fails, or the visitor says so. What was
 /// written by then is not to be used.
-pub fn walk<'a, V: Visitor>(
+pub fn walk<'a, 'out: 'a, V: Visitor>(
     format: Format,
     input: &mut impl BufRead,
-    output: Option<&'a mut dyn Write>,
+    output: Option<&'a mut (dyn Write + 'out)>,
     visitor: &'a mut V,
 ) -> Result<(), StreamError> {
+    let output = output.map(|output| -> &'a mut dyn Write { output });
     let mut walker = Walker { output, visitor, line: 1, record: 0, offset: 0 };
     match format {
         Format::Text => text::walk(input, &mut walker)?,

@@ -216,3 +216,45 @@ fn a_file_belongs_to_its_field_and_its_documents_roots() {
     let bad = AttachmentValue { b3: Hash32([0; 32]), chunk_log: 0, ..made.value };
     assert_eq!(AttachmentValue::list_from(&json!([bad])), None);
 }
+
+#[test]
+fn a_range_proves_itself_and_a_changed_byte_has_a_place() {
+    use bao_tree::{
+        BlockSize, ChunkNum, ChunkRanges,
+        io::{outboard::PreOrderMemOutboard, sync::encode_ranges_validated},
+    };
+    use vouch_privacy::attachment::{AttachmentError, Blob, verify_piece};
+    for length in [1, GROUP, GROUP + 1, 11 * GROUP + 77] {
+        let data = content(length);
+        let tree = PreOrderMemOutboard::create(&data, BlockSize::from_chunk_log(4));
+        let blob = Blob { slot: 1, index: 0, bytes: length as u64, root: Hash32(*tree.root.as_bytes()) };
+        for from in (0..length).step_by(GROUP) {
+            for to in [(from + GROUP).min(length), (from + 3 * GROUP).min(length), length] {
+                let ranges = ChunkRanges::from(ChunkNum::full_chunks(from as u64)..ChunkNum::chunks(to as u64));
+                let mut piece = Vec::new();
+                encode_ranges_validated(&data[..], &tree, &ranges, &mut piece).unwrap();
+                let checked = |piece: &[u8]| verify_piece(&blob, from as u64, to as u64, piece);
+                assert_eq!(checked(&piece).unwrap(), data[from..to]);
+                assert!(checked(&piece[..piece.len() - 1]).is_err() && checked(&[&piece[..], &[0]].concat()).is_err());
+                assert!(verify_piece(&blob, from as u64 + 1, to as u64, &piece).is_err());
+                // The last byte of a piece is the last one of the range.
+                let mut altered = piece.clone();
+                *altered.last_mut().unwrap() ^= 1;
+                let place = ((to - 1) / GROUP * GROUP) as u64;
+                assert_eq!(checked(&altered), Err(AttachmentError::Piece(place)), "{length} {from} {to}");
+            }
+        }
+        assert!(verify_piece(&blob, 0, length as u64 + 1, &[]).is_err() && verify_piece(&blob, 0, 0, &[]).is_err());
+    }
+}
+
+#[test]
+fn the_length_of_a_ciphertext_is_known_before_it_is_made() {
+    use vouch_privacy::attachment::{FILE_BYTES_MAX, sealed_bytes};
+    let keys = DocumentKeys::generate(&mut rng(2));
+    for length in [0, 1, SEGMENT_BYTES - 1, SEGMENT_BYTES, SEGMENT_BYTES + 1, 3 * SEGMENT_BYTES] {
+        let (made, _) = sealed(&keys, &content(length), 9_000);
+        assert_eq!(sealed_bytes(length as u64), Some(made.blob.bytes), "{length}");
+    }
+    assert_eq!((sealed_bytes(FILE_BYTES_MAX), sealed_bytes(u64::MAX)), (None, None));
+}

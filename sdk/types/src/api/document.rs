@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::HexBytes;
 use crate::{
-    document::{DocumentId, FieldSet},
+    document::{DocumentId, Erasure, ErasureState, FieldSet, Hold, MemberErasure},
     hash::{AccountId, DocumentRoot, Hash32},
     keys::{PublicKey, Signature},
     numbers::{Height, TimestampMs},
@@ -46,6 +46,9 @@ pub struct ReadDocumentRequest {
     /// Which fields; all that may be seen when left out. If one of them may not be seen, nothing is shown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fields: Option<FieldSet>,
+    /// Whether they leave in an evidence package or a credential: the read audit says `export` then.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub export: bool,
 }
 
 /// Fields of a version with what proves them. Whoever asked checks it against the root on the chain.
@@ -124,6 +127,36 @@ pub struct PossessionReceiptView {
     pub signature: Signature,
 }
 
+/// What a node holds about a person: one of their documents.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct HeldView {
+    /// Its number among the person's documents, from 1, without gaps.
+    pub number: u64,
+    /// The document.
+    pub document: DocumentId,
+    /// Its schema.
+    pub schema: String,
+    /// The member that issued it.
+    pub issuer: String,
+    /// Its newest version.
+    pub latest: u32,
+    /// The versions of which something lies at this node, ascending; none when it holds nothing of the document.
+    pub versions: Vec<HeldVersionView>,
+    /// How often it was asked for here, refusals included, as long as its read audit is kept.
+    pub reads: u64,
+}
+
+/// What a node holds of a version.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct HeldVersionView {
+    /// The version.
+    pub version: u32,
+    /// Fields that are here with all their files.
+    pub fields: FieldSet,
+}
+
 /// A version of a document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -144,6 +177,12 @@ pub struct VaultView {
     pub height: Height,
     /// Documents staged and waiting for their transactions.
     pub staged: u64,
+    /// Files that are uploaded, or were and wait for their document.
+    #[serde(default)]
+    pub uploads: u64,
+    /// Bytes set aside for them.
+    #[serde(default)]
+    pub upload_bytes: u64,
     /// Whether anything is to be had and is not here yet.
     pub wants_some: bool,
     /// Whether anything is owed to others.
@@ -168,7 +207,7 @@ pub struct AuditRecordView {
     pub time: TimestampMs,
     /// Who; all zero for a receiver by key.
     pub actor: AccountId,
-    /// `read`, `release` or `export`.
+    /// `read`, `file`, `release` or `export`.
     pub access: String,
     /// The document.
     pub document: DocumentId,
@@ -206,7 +245,30 @@ pub struct ErasureStatementView {
     pub digest: Hash32,
 }
 
-/// Something at rest that is not what it was; it is being fetched anew.
+/// How far a document's erasure is, member by member.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ErasureProgressView {
+    /// The state that all this was read from.
+    pub height: Height,
+    /// That block's time: the deadline is judged by it.
+    pub time: TimestampMs,
+    /// The document.
+    pub document: DocumentId,
+    /// How far it is as a whole.
+    pub state: ErasureState,
+    /// Open disputes, each of which keeps the document.
+    pub disputes: u32,
+    /// Legal holds, each of which keeps it.
+    pub holds: Vec<Hold>,
+    /// The erasure as it stands on the chain; absent when nobody ever asked for one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub record: Option<Erasure>,
+    /// Every member that was ordered to destroy its copy; before an order, every member that is entitled to the document.
+    pub members: Vec<MemberErasure>,
+}
+
+/// Something at rest that is not what it was, and is being fetched anew, or that cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct DamageView {
@@ -214,25 +276,31 @@ pub struct DamageView {
     pub document: DocumentId,
     /// The version.
     pub version: u32,
-    /// `leaves`, `keys`, `field` or `file`.
+    /// `leaves`, `keys`, `field`, `file`, or `unreadable`: a file that cannot be read now and is kept as it is.
     pub place: String,
-    /// With `field` and `file`: the slot.
+    /// With `field`, `file` and `unreadable`: the slot.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slot: Option<u16>,
-    /// With `file`: its place in the slot.
+    /// With them: the field's name, if the schema is known here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub field: Option<String>,
+    /// With `file` and `unreadable`: its place in the slot.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file: Option<u16>,
-    /// With `file`: first byte of the ciphertext, and the byte after the last one.
+    /// With them: first byte of the ciphertext, and the byte after the last one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bytes: Option<[u64; 2]>,
 }
 
-/// What a check of everything at rest came to.
+/// What a check of what lies at rest came to, or of a part of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct CheckView {
-    /// What was damaged; none when all is as it was.
+    /// What was damaged or cannot be read; none when all is as it was.
     pub damages: Vec<DamageView>,
+    /// From where to go on; absent when all was checked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
 }
 
 /// An encoded delivery with the root it is to lead to, as it goes to be staged.

@@ -195,4 +195,16 @@ pub struct BackupView {
     pub state_root: StateRoot,
     /// Bytes on disk.
     pub bytes: u64,
+    /// Sealed files of private documents in it, both parts of each counted.
+    #[serde(default)]
+    pub files: u64,
+    /// Sealed files that the database says are here whole, and that the node did not have.
+    #[serde(default)]
+    pub files_missing: u64,
+    /// Sealed files that are not what their names say.
+    #[serde(default)]
+    pub files_damaged: u64,
+    /// Names of the missing and damaged ones, at most 20.
+    #[serde(default)]
+    pub lacking: Vec<String>,
 }

@@ -13,7 +13,7 @@ use crate::{
     document::{DocumentId, FieldSet},
     hash::{
         AccountId, BlockHash, ChainId, CodeHash, DocumentRoot, EventsRoot, Hash32, NodeId, OutputHash, ReceiptsRoot,
-        StateRoot, TransactionsRoot, TxId, ValidatorsHash,
+        StateRoot, SubjectId, TransactionsRoot, TxId, ValidatorsHash,
     },
     keys::{PublicKey, Signature},
     numbers::{Fuel, Height, Power, Round, TimestampMs},
@@ -61,6 +61,7 @@ schemas! {
     OutputHash => text(DIGEST, "Hash of what a transaction returned"),
     StateRoot => text(DIGEST, "Root of the state after a block"),
     ValidatorsHash => text(DIGEST, "A validator set"),
+    SubjectId => text(DIGEST, "A person as one institution knows them"),
     DocumentRoot => text(DIGEST, "Root of a document version's commitment"),
     DocumentId => text("^[0-9a-f]{32}$", "A document"),
     FieldSet => text("^([0-9a-f]{2})*$", "Slots: slot i is bit i % 8 of byte i / 8, the least significant first"),

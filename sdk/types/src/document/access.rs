@@ -119,6 +119,7 @@ pub struct Audience {
 
 /// Fields of a version opened to a member or a key beyond the rules.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Grant {
     /// Its number among all, from 1, without gaps.
     pub id: u64,

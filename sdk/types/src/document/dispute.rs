@@ -6,6 +6,7 @@ use crate::hash::Hash32;
 
 /// How a dispute stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, SchemaRead, SchemaWrite)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum DisputeState {
     /// Waits for answers and evidence.
     Open,
@@ -19,6 +20,7 @@ pub enum DisputeState {
 
 /// What a ruling does to the document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, SchemaRead, SchemaWrite)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum Effect {
     /// It stands as it is.
     Upheld,
@@ -30,6 +32,7 @@ pub enum Effect {
 
 /// What a side says to a claim; the text itself is sealed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Answer {
     /// Who.
     pub by: Party,
@@ -41,6 +44,7 @@ pub struct Answer {
 
 /// Fields opened to the arbiter and to nobody else.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Evidence {
     /// Who gave it.
     pub by: Party,
@@ -56,6 +60,7 @@ pub struct Evidence {
 
 /// The end of a dispute.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Ruling {
     /// What it does to the document.
     pub effect: Effect,
@@ -69,6 +74,7 @@ pub struct Ruling {
 
 /// A dispute about a version.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SchemaRead, SchemaWrite)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Dispute {
     /// Its number among all, from 1, without gaps.
     pub id: u64,

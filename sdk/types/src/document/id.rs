@@ -3,7 +3,10 @@ use core::{fmt, str::FromStr};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use wincode::{SchemaRead, SchemaWrite};
 
-/// A document's id: 16 random bytes, chosen by who submits it.
+use crate::hash::domain_hash;
+
+/// A document's id: 10 random bytes, chosen by its issuer, and 6 bytes of their hash together with the issuer's name.
+/// The contract takes an id from that issuer alone, so that nobody takes one that was seen in another's transaction.
 ///
 /// On chain it is a byte string, so its encoding begins with its length, and another length does not decode.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, SchemaRead, SchemaWrite)]
@@ -18,6 +21,16 @@ enum ByteString {
 }
 
 impl DocumentId {
+    /// The id that an issuer gives, from bytes that nobody can foresee.
+    #[must_use]
+    pub fn issued(issuer: &str, chosen: [u8; 10]) -> Self {
+        let bound = domain_hash("vouch/document-id/1", &[issuer.as_bytes(), &chosen]);
+        let mut bytes = [0; 16];
+        bytes[..10].copy_from_slice(&chosen);
+        bytes[10..].copy_from_slice(&bound.0[..6]);
+        Self::new(bytes)
+    }
+
     /// The id with these bytes.
     #[must_use]
     pub const fn new(bytes: [u8; 16]) -> Self {

@@ -5,6 +5,7 @@ use super::Moment;
 
 /// The five kinds of document that depend on each other (G 4.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, SchemaRead, SchemaWrite)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum Category {
     /// Who somebody is.
     Identity,

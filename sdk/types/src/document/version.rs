@@ -8,6 +8,7 @@ use crate::hash::{AccountId, DocumentRoot, Hash32, SubjectId};
 #[derive(
     Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize, SchemaRead, SchemaWrite,
 )]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Party {
     /// The member's name.
     pub member: Option<String>,
@@ -88,6 +89,7 @@ pub struct NewVersion {
 
 /// How a version stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, SchemaRead, SchemaWrite)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum VersionState {
     /// Waits for signatures.
     Pending,

@@ -70,6 +70,23 @@ fn evidence_opens_to_the_arbiter_alone_and_only_while_it_lasts() {
 }
 
 #[test]
+fn asking_for_erasure_silences_no_side() {
+    let mut world = world();
+    let number = open(&mut world, "works").unwrap();
+    let asked = world.by::<_, ErasureState>("union", "request_erasure", (id(1), "requested"));
+    assert_eq!(asked, Ok(ErasureState::Restricted), "the dispute holds it back");
+    world.by::<_, ()>("union", "answer_dispute", (number, Hash([2; 32]))).unwrap();
+    world.by::<_, ()>("works", "add_evidence", (number, id(1), 1u32, fields(&[1]))).unwrap();
+    assert_eq!(arbiter_reads(&mut world, "dispute"), [0b010]);
+    assert_eq!(code(world.by::<_, ()>("mills", "add_evidence", (number, id(1), 1u32, fields(&[1])))), "not_entitled");
+    let claim = (id(1), 1u32, "court", "price", Hash([1; 32]));
+    assert_eq!(code(world.by::<_, u64>("works", "open_dispute", claim)), "erasure", "no new one");
+    world.by::<_, ()>("works", "withdraw_dispute", (number,)).unwrap();
+    world.by::<_, ()>("works", "order_erasure", (id(1),)).unwrap();
+    assert_eq!(world.document(1).erasure, ErasureState::Ordered);
+}
+
+#[test]
 fn rulings_act_on_the_document() {
     let mut world = world();
     let number = open(&mut world, "works").unwrap();

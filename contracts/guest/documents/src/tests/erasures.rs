@@ -77,6 +77,44 @@ fn every_holder_attests_and_a_tombstone_stays() {
 }
 
 #[test]
+fn a_restricted_document_stays_where_it_lies() {
+    let mut world = world();
+    world.call::<_, ()>(account("works", "service"), "attest_possession", (vec![held(1, 1)],)).unwrap();
+    world.by::<_, ()>("tax", "set_hold", (id(1), "court-case")).unwrap();
+    assert_eq!(request(&mut world, "works"), Ok(ErasureState::Restricted));
+    let members = |world: &mut World| {
+        let audience = world.audience(1, 1);
+        assert_eq!(audience.keys, [], "nobody outside gets it");
+        audience.members.into_iter().map(|entitled| entitled.member).collect::<Vec<_>>()
+    };
+    assert_eq!(members(&mut world), ["tax", "union", "works"]);
+    // Who comes now is entitled by the relationship, and gets nothing; who watches does.
+    world.serve("agency", Party::of_member("works"));
+    world.watch("office", None);
+    assert_eq!(members(&mut world), ["office", "tax", "union", "works"]);
+    // When it is taken back, everyone is entitled again; when it is ordered, everyone has to destroy it.
+    world.by::<_, ()>("works", "withdraw_erasure", (id(1),)).unwrap();
+    let audience = world.audience(1, 1);
+    assert!(audience.members.iter().any(|entitled| entitled.member == "agency") && audience.keys.len() == 1);
+    assert_eq!(request(&mut world, "works"), Ok(ErasureState::Restricted));
+    world.by::<_, ()>("tax", "lift_hold", (id(1), "tax")).unwrap();
+    world.by::<_, ()>("union", "order_erasure", (id(1),)).unwrap();
+    assert!(erasure(&mut world).holders.contains(&"agency".into()));
+}
+
+#[test]
+fn what_is_being_erased_is_signed_by_nobody() {
+    let mut world = lifecycle_world();
+    submit(&mut world, 1).unwrap();
+    world.by::<_, ()>("works", "sign", (id(1), 1u32)).unwrap();
+    world.by::<_, ()>("union", "sign", (id(1), 1u32)).unwrap();
+    assert_eq!(request(&mut world, "works"), Ok(ErasureState::Ordered));
+    let for_person = (id(1), 1u32, person(7), None::<Bytes>);
+    assert_eq!(code(world.by::<_, ()>("union", "sign_for", for_person)), "erasure");
+    assert_eq!(world.version(1, 1).state, VersionState::Pending);
+}
+
+#[test]
 fn an_erased_document_is_touched_by_nothing() {
     let mut world = world();
     request(&mut world, "works").unwrap();
@@ -136,8 +174,8 @@ fn a_hold_keeps_it_and_only_regulators_read_on() {
     for member in ["union", "works"] {
         assert_eq!(reads(member), (false, "restricted".into()));
     }
-    // Those who hold it go on holding it.
-    assert_eq!(world.audience(1, 1).members.len(), 3);
+    // Issuer and regulator go on holding it; who never said that it holds it is not given it now.
+    assert_eq!(world.audience(1, 1).members.len(), 2);
     assert_eq!(code(world.by::<_, ()>("union", "order_erasure", (id(1),))), "held");
     assert_eq!(code(world.by::<_, ()>("union", "withdraw_erasure", (id(1),))), "not_entitled");
     world.by::<_, ()>("works", "withdraw_erasure", (id(1),)).unwrap();
@@ -204,6 +242,33 @@ fn a_holder_that_is_late_is_named_and_may_still_attest() {
     attest(&mut world, "shop").unwrap();
     assert_eq!(erasure(&mut world).attestations.len(), 3);
     assert_eq!(erasure(&mut world).missing, ["shop", "union"], "they were late");
+}
+
+#[test]
+fn the_members_give_days_or_minutes() {
+    let mut world = world();
+    assert_eq!(code(world.by::<_, ()>("union", "set_erasure_minutes", (30u32,))), "not_decided");
+    for bad in [0u32, 1_440] {
+        assert_eq!(code(world.decide::<_, ()>("set_erasure_minutes", (bad,))), "bad_days");
+    }
+    let given = |world: &mut World| erasure(world).deadline_ms - world.kit.time_ms;
+    let ordered = |world: &mut World, n: u8| {
+        submit(world, n).unwrap();
+        sign_all(world, n, 1);
+        let asked: Result<ErasureState, _> = world.by("works", "request_erasure", (id(n), "consent-withdrawn"));
+        assert_eq!(asked, Ok(ErasureState::Ordered));
+        let record: Option<Erasure> = world.kit.call("erasure", (id(n),)).unwrap();
+        record.unwrap().deadline_ms - world.kit.time_ms
+    };
+    world.decide::<_, ()>("set_erasure_days", (3u32,)).unwrap();
+    assert_eq!(ordered(&mut world, 2), 3 * DAY);
+    world.decide::<_, ()>("set_erasure_minutes", (30u32,)).unwrap();
+    assert_eq!(ordered(&mut world, 3), 30 * limits::MINUTE_MS);
+    // What was decided last holds; what was ordered before keeps the deadline it had.
+    world.decide::<_, ()>("set_erasure_days", (3u32,)).unwrap();
+    assert_eq!(ordered(&mut world, 4), 3 * DAY);
+    request(&mut world, "works").unwrap();
+    assert_eq!(given(&mut world), 3 * DAY);
 }
 
 #[test]

@@ -97,11 +97,16 @@ fn a_person_with_an_own_key_signs_with_it_and_nobody_for_them() {
     }
     // Anyone's node may bring it.
     let signature = sign_version(&secret, &id(1), 1, Hash([1; 32]));
-    world.by::<_, ()>("shop", "sign_for", bring(Some(signature))).unwrap();
+    world.by::<_, ()>("shop", "sign_for", bring(Some(signature.clone()))).unwrap();
     assert_eq!(world.version(1, 1).signatures[2].member, None);
+    // It stays, so that it can be checked again.
+    let kept: Option<PersonSignature> = world.kit.call("person_signature", (id(1), 1u32, person(7))).unwrap();
+    assert_eq!(kept, Some(PersonSignature { key: key(&secret), signature }));
     // Or the person sends the transaction.
     world.call::<_, ()>(own_account(&secret), "sign", (id(2), 1u32)).unwrap();
     assert_eq!(world.document(2).effective, Some(1));
+    assert_eq!(world.version(2, 1).signatures[2].account, own_account(&secret));
+    assert_eq!(world.kit.call("person_signature", (id(2), 1u32, person(7))), Ok(None::<PersonSignature>));
 }
 
 #[test]
@@ -253,11 +258,16 @@ fn submissions_that_break_a_rule_are_refused_and_change_nothing() {
     let union = account("union", "all");
     assert_eq!(submit_as(&mut world, union, id(1), "agreement"), "document_exists");
     assert_eq!(submit_as(&mut world, union, Bytes(vec![1; 15]), "agreement"), "bad_id");
+    // An id that another has chosen, seen in a transaction of its own; and one of nobody.
+    issued_by(9, "agency");
+    assert_eq!(submit_as(&mut world, union, id(9), "agreement"), "foreign_id");
+    assert_eq!(submit_as(&mut world, union, Bytes(vec![1; 16]), "agreement"), "foreign_id");
     assert_eq!(submit_as(&mut world, union, id(2), "nothing"), "unknown_schema");
     assert_eq!(submit_as(&mut world, account("union", "reader"), id(2), "agreement"), "role_missing");
     assert_eq!(submit_as(&mut world, Account([0xee; 32]), id(2), "agreement"), "not_a_member");
     // A member that is neither a party nor serves an owner.
-    assert_eq!(submit_as(&mut world, account("idle", "all"), id(2), "agreement"), "issuer_unrelated");
+    issued_by(8, "idle");
+    assert_eq!(submit_as(&mut world, account("idle", "all"), id(8), "agreement"), "issuer_unrelated");
     world.set_active("works", false);
     assert_eq!(submit_as(&mut world, union, id(2), "agreement"), "unknown_party");
     world.set_active("works", true);

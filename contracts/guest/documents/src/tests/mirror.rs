@@ -6,7 +6,7 @@ use vouch_contract::{Encode, encode, kit::Kit};
 use vouch_types::{abi::Abi, codec::Format, document as mirror};
 
 use super::{
-    lifecycle::{parties, sign_all, world as lifecycle_world},
+    lifecycle::{agreement, parties, sign_all, submit, world as lifecycle_world},
     world::*,
     *,
 };
@@ -124,6 +124,28 @@ fn records_of_documents_are_mirrored() {
 }
 
 #[test]
+fn records_stand_under_the_keys_that_others_read() {
+    fn at<T: for<'a> wincode::SchemaRead<'a, Format, Dst = T>>(checks: &Checks, key: &[u8]) -> T {
+        let value = checks.world.kit.state.get(key).unwrap_or_else(|| panic!("nothing under {key:02x?}"));
+        vouch_types::decode("record", value, mirror::RECORD_BYTES_MAX).unwrap()
+    }
+    use mirror::key;
+    let mut checks = full();
+    checks.world.by::<_, ErasureState>("union", "request_erasure", (id(1), "consent")).unwrap();
+    let document = mirror::DocumentId::issued("union", [1; 10]);
+    assert_eq!(at::<mirror::Document>(&checks, &key::document(&document)).id, document);
+    assert_eq!(at::<mirror::Version>(&checks, &key::version(&document, 2)).version, 2);
+    assert_eq!(at::<mirror::Schema>(&checks, &key::schema("agreement", 1)).definition.name, "agreement");
+    assert_eq!(at::<mirror::Grant>(&checks, &key::grant(2)).id, 2);
+    assert_eq!(at::<mirror::Dispute>(&checks, &key::dispute(1)).document, document);
+    assert_eq!(at::<mirror::Erasure>(&checks, &key::erasure(&document)).document, document);
+    assert_eq!(at::<mirror::DocumentId>(&checks, &key::erasure_number(1)), document);
+    assert_eq!(checks.world.kit.state[&key::listed(1)], document.as_bytes());
+    let counters = [key::DOCUMENTS, key::GRANTS, key::DISPUTES, key::ERASURES];
+    assert_eq!(counters.map(|counter| at::<u64>(&checks, counter)), [1, 2, 1, 1]);
+}
+
+#[test]
 fn arguments_that_others_send_are_mirrored() {
     let content = mirror::NewVersion {
         schema_version: 1,
@@ -143,12 +165,15 @@ fn arguments_that_others_send_are_mirrored() {
         public: vec![],
         recipients: vec![],
     };
-    let bytes = vouch_types::encode(&(mirror::DocumentId::new([1; 16]), "agreement".to_owned(), content));
+    let bytes = vouch_types::encode(&(mirror::DocumentId::issued("union", [1; 10]), "agreement".to_owned(), content));
     let mut world = lifecycle_world();
     world.kit.sign_as(account("union", "submitter"));
     world.kit.call_bytes(mirror::method::SUBMIT, &bytes).unwrap();
-    let held =
-        mirror::Possession { id: mirror::DocumentId::new([1; 16]), version: 1, fields: mirror::FieldSet::first(3) };
+    let held = mirror::Possession {
+        id: mirror::DocumentId::issued("union", [1; 10]),
+        version: 1,
+        fields: mirror::FieldSet::first(3),
+    };
     world.kit.sign_as(account("union", "service"));
     world.kit.call_bytes(mirror::method::ATTEST_POSSESSION, &vouch_types::encode(&vec![held])).unwrap();
     let abi = Abi::from_json(Contract::ABI).unwrap();
@@ -214,11 +239,48 @@ fn events_are_mirrored() {
     );
 }
 
+/// Proofs name records by the keys that `vouch_types` gives.
+#[test]
+fn keys_of_records_are_mirrored() {
+    let mut checks = full();
+    let document = mirror::DocumentId::new(id(1).0.try_into().unwrap());
+    let mut same = |key: Vec<u8>, method: &str, arguments: Vec<u8>| {
+        let stored = checks.world.kit.stored(&key).unwrap_or_else(|| panic!("{method}: nothing at {key:?}")).to_vec();
+        let answer = checks.world.kit.call_bytes(method, &arguments).unwrap();
+        // The answer is an option that holds the record.
+        assert_eq!(answer, [&[1], &stored[..]].concat(), "{method}");
+    };
+    same(mirror::key::document(&document), "document", encode(&(id(1),)));
+    same(mirror::key::version(&document, 2), "version", encode(&(id(1), 2u32)));
+    same(mirror::key::schema("agreement", 1), "schema", encode(&("agreement", 1u32)));
+    same(mirror::key::audit_anchor("tax", "n", 1), "audit_head", encode(&("tax", "n")));
+}
+
+/// A signature that a person made is checked again by whoever reads it.
+#[test]
+fn signatures_of_persons_are_mirrored() {
+    let mut world = World::new();
+    let secret = world.register_person_with_key("union", person(7), 5);
+    world.register_schema(agreement());
+    submit(&mut world, 1).unwrap();
+    let signature = sign_version(&secret, &id(1), 1, Hash([1; 32]));
+    world.by::<_, ()>("union", "sign_for", (id(1), 1u32, person(7), Some(signature))).unwrap();
+    let mut checks = Checks { world, abi: Abi::from_json(Contract::ABI).unwrap() };
+    let kept: Option<mirror::PersonSignature> = checks.ask("person_signature", (id(1), 1u32, person(7)));
+    let (kept, document) = (kept.unwrap(), mirror::DocumentId::issued("union", [1; 10]));
+    let root = |n: u8| vouch_types::DocumentRoot([n; 32]);
+    assert!(kept.is_of(&document, 1, &root(1)));
+    assert!(!kept.is_of(&document, 2, &root(1)) && !kept.is_of(&document, 1, &root(2)));
+    let key = mirror::key::person_signature(&document, 1, &vouch_types::SubjectId([7; 32]));
+    assert_eq!(checks.world.kit.state[&key], vouch_types::encode(&kept));
+}
+
 #[test]
 fn records_of_relations_are_mirrored() {
     use vouch_types::relation;
     let mut world = lifecycle_world();
     world.receive("works", person(7));
+    world.register_person_with_key("union", person(8), 8);
     let abi = Abi::from_json(<relations::Contract as vouch_contract::Contract>::ABI).unwrap();
     world.relations(|kit: &mut Kit<relations::Contract>| {
         let bytes = kit.call_bytes("relationship", &encode(&(2u64,))).unwrap();
@@ -226,6 +288,9 @@ fn records_of_relations_are_mirrored() {
         assert_eq!(found.unwrap().kind, relation::RelationKind::Receives);
         let bytes = kit.call_bytes("subject", &encode(&(person(7),))).unwrap();
         check::<Option<relation::Subject>>(&abi, "subject", &bytes);
+        let bytes = kit.call_bytes("list_keys", &encode(&(person(8), 0u64, 10u32))).unwrap();
+        let keys: Vec<relation::PersonKey> = check(&abi, "list_keys", &bytes);
+        assert!(keys[0].is_agreed(&vouch_types::SubjectId([8; 32]), "union"));
         let listed = (Party::of_subject(person(7)), 0u64, 10u32);
         let bytes = kit.call_bytes("list_party", &encode(&listed)).unwrap();
         check::<Vec<relation::RelationshipEntry>>(&abi, "list_party", &bytes);

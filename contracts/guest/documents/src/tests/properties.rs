@@ -73,6 +73,9 @@ fn run(world: &mut World, step: &Step) -> bool {
                 ("note", vec![entry("worker", person)])
             };
             let issuer = ["union", "hub", "idle"][usize::from(issuer)];
+            if world.kit.call::<_, Option<Document>>("document", (id(n),)).unwrap().is_none() {
+                issued_by(n, issuer);
+            }
             world.by::<_, u64>(issuer, "submit", (id(n), schema.to_owned(), content(n, parties))).is_ok()
         }
         Step::Revise { n, root } => {

@@ -56,6 +56,7 @@ fn world() -> World {
         content(1, vec![entry("worker", Party::of_subject(person(n))), entry("client", Party::of_member(client))])
     };
     world.by::<_, u64>("union", "submit", (id(1), "agreement".to_owned(), contract(7, "works"))).unwrap();
+    issued_by(2, "agency");
     world.by::<_, u64>("agency", "submit", (id(2), "agreement".to_owned(), contract(8, "mills"))).unwrap();
     let about = content(1, vec![entry("worker", Party::of_subject(person(7)))]);
     world.by::<_, u64>("union", "submit", (id(3), "note".to_owned(), about)).unwrap();
@@ -132,4 +133,14 @@ fn evidence_is_followed_in_both_directions() {
     assert_eq!(down, [(1, "note", &id(10)), (2, "note", &id(11))]);
     assert_eq!(world.kit.call::<_, u64>("count_referenced_by", (id(3),)), Ok(2));
     assert_eq!(code(world.kit.call::<_, Upstream>("upstream", (id(99), 1u32))), "unknown_version");
+    // Who asks for proofs finds both under the keys that `vouch_types` gives.
+    let note = vouch_types::DocumentId::new(id(3).0.try_into().unwrap());
+    let key = vouch_types::document::key::backlinks(&note);
+    let counted: u64 = vouch_types::decode("count", world.kit.stored(&key).unwrap(), 8).unwrap();
+    assert_eq!(counted, 2);
+    let key = vouch_types::document::key::backlink(&note, 2);
+    let record: vouch_types::document::Backlink =
+        vouch_types::decode("backlink", world.kit.stored(&key).unwrap(), 1_000).unwrap();
+    assert_eq!((record.number, record.name.as_str(), record.version, record.from_version), (2, "note", 1, 1));
+    assert_eq!(record.from.as_bytes().as_slice(), id(11).0.as_slice());
 }

@@ -157,6 +157,7 @@ fn submit_all(world: &mut World) {
         };
         let name = format!("schema{n}");
         world.register_schema(definition(&name, category, all_fields(category, kind), rules));
+        issued_by(n, "bureau");
         world.by::<_, u64>("bureau", "submit", (id(n), name, content(n, parties))).unwrap();
     }
 }
@@ -269,6 +270,36 @@ fn every_other_action_is_allowed_exactly_where_the_table_says() {
     }
 }
 
+#[test]
+fn a_person_stays_a_person_whoever_registers_their_key() {
+    let (mut world, secret) = world();
+    submit_all(&mut world);
+    let own = own_account(&secret);
+    let row = TABLE.iter().find(|row| row.who == "person").unwrap();
+    // As somebody with all roles, and as an administrator, who has none; of a member that may see much, or nothing.
+    for (member, role, roles) in
+        [("shop", "enterprise", &ROLES[..]), ("works", "enterprise", &[][..]), ("tax", "regulator", &ROLES[..])]
+    {
+        world.add_account(own, member, role, roles);
+        for (n, category, kind) in documents().into_iter().filter(|(_, _, kind)| *kind != Kind::Enterprise) {
+            let place = format!("as an account of {member}: {category:?} {kind:?}");
+            let may = world.may(own, Action::Read, n, 1, "any-purpose");
+            assert_eq!(may.fields.0, expected(row, category, kind), "{place}");
+            assert_eq!(may.actor, Some(Party::of_subject(person(PERSON))), "{place}");
+            for (action, needs, _) in ACTIONS {
+                let fits = letters(row, kind).chars().any(|letter| needs.contains(letter));
+                assert_eq!(world.may(own, action, n, 1, "").allowed, fits, "{place} {action:?}");
+            }
+        }
+    }
+    // And it is not only asked: they object.
+    world.decide::<_, ()>("set_arbiters", (vec!["court".to_owned()],)).unwrap();
+    let claim = (id(1), 1u32, "court".to_owned(), "wrong-amount".to_owned(), Hash([1; 32]));
+    let number: u64 = world.call(own, "open_dispute", claim).unwrap();
+    let dispute: Option<Dispute> = world.kit.call("dispute", (number,)).unwrap();
+    assert_eq!(dispute.unwrap().by, Party::of_subject(person(PERSON)));
+}
+
 /// A change of relationships changes the rights at once, in both directions.
 #[test]
 fn rights_follow_the_relationships() {
@@ -314,6 +345,7 @@ fn purposes_narrow_what_the_rules_open() {
     schema.purposes = vec![purpose("own", 1, 4), purpose("settlement", 2, 3), purpose("supervision", 8, 4)];
     world.register_schema(schema);
     let parties = vec![entry("worker", Party::of_subject(person(PERSON)))];
+    issued_by(1, "bureau");
     world.by::<_, u64>("bureau", "submit", (id(1), "risk".to_owned(), content(1, parties))).unwrap();
     let mut reads = |account: Account, purpose: &str| {
         let may = world.may(account, Action::Read, 1, 1, purpose);

@@ -10,6 +10,8 @@ use super::super::*;
 thread_local! {
     /// The contract of relationships that the documents ask.
     static RELATIONS: RefCell<Kit<relations::Contract>> = RefCell::new(Kit::new());
+    /// Issuers of documents that are not of `union`.
+    static ISSUERS: RefCell<BTreeMap<u8, &'static str>> = const { RefCell::new(BTreeMap::new()) };
 }
 
 fn ask_relations(contract: &str, method: &str, arguments: &[u8]) -> Result<Vec<u8>, CallFailure> {
@@ -52,8 +54,15 @@ pub fn account(member: &str, role: &str) -> Account {
     Account(bytes)
 }
 
+/// The id of document `n`: one of `union`, unless [`issued_by`] says otherwise.
 pub fn id(n: u8) -> Bytes {
-    Bytes(vec![n; 16])
+    let issuer = ISSUERS.with_borrow(|issuers| issuers.get(&n).copied()).unwrap_or("union");
+    Bytes(vouch_types::DocumentId::issued(issuer, [n; 10]).as_bytes().to_vec())
+}
+
+/// From now on the id of document `n` is one of this issuer.
+pub fn issued_by(n: u8, issuer: &'static str) {
+    ISSUERS.with_borrow_mut(|issuers| issuers.insert(n, issuer));
 }
 
 pub fn person(n: u8) -> Hash {
@@ -133,6 +142,7 @@ pub struct World {
 impl World {
     pub fn new() -> Self {
         RELATIONS.with_borrow_mut(|kit| *kit = Kit::new());
+        ISSUERS.with_borrow_mut(BTreeMap::clear);
         let mut world = Self { kit: Kit::new(), own: BTreeMap::new() };
         world.kit.other = ask_relations;
         for (member, role) in MEMBERS {
@@ -149,7 +159,7 @@ impl World {
         RELATIONS.with_borrow_mut(work)
     }
 
-    fn add_account(&mut self, account: Account, member: &str, role: &str, roles: &[&str]) {
+    pub fn add_account(&mut self, account: Account, member: &str, role: &str, roles: &[&str]) {
         self.kit.add_member(account, member, role);
         self.kit.set_roles(account, roles);
         self.relations(|kit| {
@@ -209,7 +219,7 @@ impl World {
     /// A person with an own key; returns the key's secret.
     pub fn register_person_with_key(&mut self, member: &str, person: Hash, seed: u8) -> vouch_types::SecretKey {
         let secret = vouch_types::SecretKey::from_seed([seed; 32]);
-        let proof = prove(&secret, person);
+        let proof = prove(&secret, person, member);
         self.relate::<_, u64>(member, "register_subject", (person, Some(key(&secret)), Some(proof))).unwrap();
         self.own.insert(person, own_account(&secret));
         secret
@@ -298,8 +308,9 @@ pub fn sign_under(secret: &vouch_types::SecretKey, tag: &str, bytes: &[u8]) -> B
     Bytes(secret.sign(&digest.0).0.to_vec())
 }
 
-pub fn prove(secret: &vouch_types::SecretKey, person: Hash) -> Bytes {
-    sign_under(secret, "vouch/subject-key/1", &person.0)
+/// What the owner of a key signs for a member that registers them.
+pub fn prove(secret: &vouch_types::SecretKey, person: Hash, member: &str) -> Bytes {
+    sign_under(secret, "vouch/subject-key/2", &[&person.0[..], member.as_bytes()].concat())
 }
 
 /// What a person signs for a version.

@@ -1,0 +1,96 @@
+//! What the module keeps between calls: one job at a time, gone with its worker.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use page::{Fault, HostFile};
+use serde::Deserialize;
+use vouch_privacy::{RecipientKey, SchemaFields};
+use vouch_types::{ChainId, document::Schema};
+use vouch_uplink::{Found, Numbers, Plan, Record, Row, UplinkKey, plan::Cursor, rejected::Writer, source::Kind};
+
+use crate::told;
+
+static KEY: Mutex<Option<UplinkKey>> = Mutex::new(None);
+static NUMBERS: Mutex<Option<Numbers>> = Mutex::new(None);
+static SAMPLES: Mutex<Vec<Record>> = Mutex::new(Vec::new());
+static JOB: Mutex<Option<Job>> = Mutex::new(None);
+
+/// A file of the page.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Source {
+    /// Its name.
+    pub(crate) name: String,
+    /// Its length.
+    pub(crate) bytes: u64,
+}
+
+impl Source {
+    /// Told by its name and what it begins with.
+    pub(crate) fn found(&self) -> Result<Found, Fault> {
+        use std::io::Read as _;
+        let mut head = Vec::new();
+        let read = HostFile::new(self.bytes).take(vouch_uplink::HEAD_BYTES).read_to_end(&mut head);
+        read.map_err(|error| Fault::new("uplink.io", error))?;
+        let kind = Kind::of(&head, &self.name).map_err(|fault| told(&fault))?;
+        let kind =
+            kind.ok_or_else(|| Fault::new("uplink.format", "an archive is taken apart by vouch doc uplink only"))?;
+        let bytes = self.bytes;
+        Ok(Found::held(&self.name, kind, move || Box::new(HostFile::new(bytes))))
+    }
+}
+
+/// A source with its mapping, checked.
+pub(crate) struct Job {
+    pub(crate) plan: Plan,
+    pub(crate) found: Found,
+    pub(crate) chain: ChainId,
+    pub(crate) member: String,
+    pub(crate) recipient: RecipientKey,
+    pub(crate) schema: Schema,
+    pub(crate) fields: SchemaFields,
+    pub(crate) cursor: Option<Cursor>,
+    /// Documents that were given out and not ended, with the rows they are of.
+    pub(crate) waiting: BTreeMap<u64, (Vec<Record>, Row)>,
+    pub(crate) given: u64,
+    pub(crate) rejected: Writer<Vec<u8>>,
+    /// Rejected rows that are not in the file because it would be too large.
+    pub(crate) unkept: u64,
+}
+
+impl Job {
+    pub(crate) fn row(&self, number: u64) -> Result<&(Vec<Record>, Row), Fault> {
+        self.waiting.get(&number).ok_or_else(|| Fault::new("client.bad_input", format!("no row {number} is under way")))
+    }
+}
+
+fn held<T>(of: &'static Mutex<T>) -> MutexGuard<'static, T> {
+    of.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+pub(crate) fn set_key(key: UplinkKey) {
+    *held(&KEY) = Some(key);
+}
+
+pub(crate) fn key() -> Result<UplinkKey, Fault> {
+    held(&KEY).clone().ok_or_else(|| Fault::new("uplink.key", "no key of ids was given"))
+}
+
+pub(crate) fn with_numbers<T>(work: impl FnOnce(&mut Numbers) -> T) -> T {
+    work(held(&NUMBERS).get_or_insert_default())
+}
+
+pub(crate) fn samples() -> MutexGuard<'static, Vec<Record>> {
+    held(&SAMPLES)
+}
+
+pub(crate) fn set_job(job: Job) {
+    *held(&JOB) = Some(job);
+}
+
+pub(crate) fn with_job<T>(work: impl FnOnce(&mut Job) -> Result<T, Fault>) -> Result<T, Fault> {
+    let mut job = held(&JOB);
+    work(job.as_mut().ok_or_else(|| Fault::new("client.bad_input", "nothing was checked"))?)
+}

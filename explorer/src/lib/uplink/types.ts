@@ -1,0 +1,39 @@
+// Shapes that the module `uplink` takes and gives: mappings as mapping files hold them, what is in a file, what would come of it.
+import type { FieldRule } from '../private';
+
+export interface FieldRules {
+  from?: string | string[]; join?: string; value?: string; default?: string; keep_blanks?: boolean; codes?: Record<string, string>;
+  format?: string; decimal?: string; thousands?: string; shift?: number; formula?: boolean; rows?: { split?: string; cells?: string; names?: string[] };
+}
+export interface PartyRules { member?: string; member_from?: string; codes?: Record<string, string>; person_from?: string; register?: boolean; split?: string }
+export interface ReferenceRules { schema: string; from: string | string[]; split?: string; version?: number }
+export interface Mapping {
+  schema: string; schema_version?: number; sources?: string[]; encoding?: string; separator?: string; records?: string; number: string[]; offset?: string;
+  public: string[]; sign: string[]; fields: Record<string, FieldRules>; parties: Record<string, PartyRules>; references: Record<string, ReferenceRules>;
+}
+export interface PartyRule { role: string; title_en: string; title_zh: string; subject: boolean; members: number; min: number; max: number; owner: boolean; signs: boolean }
+export interface ReferenceRule { name: string; title_en: string; title_zh: string; category: string; schema: string | null; min: number; max: number }
+export interface SchemaRecord {
+  version: number; retired?: unknown;
+  definition: { name: string; title_en: string; title_zh: string; category: string; fields: FieldRule[]; parties: PartyRule[]; references: ReferenceRule[]; purposes: { code: string; title_en: string; title_zh: string }[] };
+}
+export interface EngineFault { code: string; place: string; reason: string }
+export type Cell = string | { hidden: number } | null;
+export interface Look {
+  kind: string; columns: string[]; records: number; samples: Record<string, Cell[]>; fits: { schema: string; version: number; fit: number }[];
+  broken: EngineFault | null;
+}
+export interface Finding { field: string; rule: string; level: number; grade: number; count: number }
+export interface SchemaSummary {
+  schema: string; version: number; titles: [string, string]; documents: number; rejected: number; registers: number; public: string[]; on_chain: string[];
+  private: Record<string, string[]>; readers: Record<string, string[]>; findings: Finding[]; looked_at: number; faults: Record<string, number>; shown: EngineFault[];
+}
+export interface Summary { schemas: SchemaSummary[]; documents: number; rejected: number; broken: EngineFault[] }
+export type Shown = { value: unknown } | { hidden: number } | { rows: number };
+export interface First { place: string; id: string; fields: { name: string; grade: number; shown: Shown }[]; references: number; parties: number }
+export interface Checked { summary: Summary; first: First[]; fingerprint: string; titles: Record<string, [[string, string], [string, string]]>; rejected_name: string }
+export interface Row { n: number; id: string; content: string; place: string }
+export interface Rows { rows: Row[]; end: boolean; rejected: number }
+export interface Sealed { root: string; calls: { contract: string; method: string; arguments: string }[]; register: string[]; delivery: Uint8Array }
+/** A document that is on the chain, as far as this browser proved it. */
+export interface Receipt { place: string; id: string; tx: string | null; height: number; time: number | null }

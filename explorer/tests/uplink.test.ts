@@ -1,0 +1,124 @@
+// @vitest-environment node
+import { existsSync, readFileSync } from 'node:fs';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { ApiProblem } from '../src/lib/api';
+import { clean, missing, whole } from '../src/lib/uplink/mapping';
+import { chinesePlace } from '../src/lib/uplink/place';
+import { Failed, verdictOf } from '../src/lib/uplink/verdict';
+
+const problem = (code: string, status: number) => new ApiProblem({ code, status, title: '', detail: '' });
+
+describe('mappings', () => {
+  it('are sent without what is empty, and nothing else is lost', () => {
+    const mapping = whole({ schema: 'a', number: ['no', ''], fields: { b: 'B', c: { from: '' }, d: { value: '', from: 'x' }, e: { from: ['x', 'y'], join: ' ', shift: 0, codes: { 是: '' } }, f: { from: 'F', thousands: '.', shift: -2 } },
+      parties: { worker: { person_from: '' }, client: { member_from: 'M', codes: { 甲: 'enterprise' } } }, references: { of: { schema: 's', from: '' }, on: { schema: 's', from: 'N', split: ';' } } });
+    expect(clean(mapping)).toEqual({ schema: 'a', number: ['no'], public: [], sign: [], fields: { b: { from: 'B' }, e: { from: ['x', 'y'], join: ' ' }, f: { from: 'F', thousands: '.', shift: -2 } },
+      parties: { client: { member_from: 'M', codes: { 甲: 'enterprise' } } }, references: { on: { schema: 's', from: 'N', split: ';' } } });
+  });
+  it('say what they lack', () => {
+    const definition = { fields: [{ name: 'b', required: true }, { name: 'c', required: false }], parties: [{ role: 'worker', min: 1 }], references: [{ name: 'on', min: 1 }] };
+    expect(missing(whole({ schema: 'a' }), definition)).toEqual(['number', 'b', 'worker', 'on']);
+    const full = whole({ schema: 'a', number: ['no'], fields: { b: { from: 'B', codes: { 是: '' } } }, parties: { worker: { person_from: 'id' } }, references: { on: { schema: 's', from: 'N' } } });
+    expect(missing(full, definition)).toEqual([]);
+    expect(clean(full).fields.b).toEqual({ from: 'B' });
+  });
+});
+
+describe('places', () => {
+  it('are said in Chinese too', () => {
+    expect(chinesePlace('人员.csv, line 32, column 10 (核验时间)')).toBe('人员.csv，第 32 行，第 10 列 (核验时间)');
+    expect(chinesePlace('a.xlsx, sheet 一, cell B7 (x)')).toBe('a.xlsx，工作表 一，单元格 B7 (x)');
+  });
+});
+
+describe('refusals', () => {
+  it('are judged as the SDK judges them', () => {
+    for (const [error, verdict] of [
+      [problem('stage.taken', 409), 'taken'], [new Failed('contract.error.document_exists', ''), 'taken'], [new Failed('contract.error.subject_exists', ''), 'registered'],
+      [new Failed('contract.error.reference_state', ''), 'early'], [new Failed('contract.error.issuer_unrelated', ''), 'content'], [problem('stage.sensitive', 422), 'content'],
+      [problem('stage.full', 503), 'passing'], [problem('mempool.full', 503), 'passing'], [problem('tx.unknown', 404), 'passing'], [problem('client.unreachable', 0), 'passing'],
+      [problem('request.overloaded', 429), 'passing'], [problem('caller.forbidden', 403), 'fatal'], [new Error('other'), 'fatal'],
+    ] as const) expect(verdictOf(error), String(error)).toBe(verdict);
+  });
+});
+
+const wasm = new URL('../src/generated/uplink.wasm', import.meta.url);
+const sample = new URL('../../genesis/sample/schemas/worker-identity.json', import.meta.url);
+describe.skipIf(!existsSync(wasm))('the module uplink', () => {
+  type Exports = { memory: WebAssembly.Memory; reserve(n: number): number; answer_at(): number; answer_bytes(): number } & Record<string, () => number>;
+  let module: Exports;
+  let file = new Uint8Array();
+  beforeAll(async () => {
+    const read_at = (low: number, high: number, to: number, length: number) => {
+      const piece = file.slice((high >>> 0) * 2 ** 32 + (low >>> 0)).slice(0, length);
+      new Uint8Array(module.memory.buffer, to >>> 0, piece.length).set(piece);
+      return piece.length;
+    };
+    module = (await WebAssembly.instantiate(readFileSync(wasm), { host: { read_at, seen: () => undefined } })).instance.exports as unknown as Exports;
+  });
+  function bytesOf(name: string, value: unknown): { done: boolean; bytes: Uint8Array } {
+    const input = new TextEncoder().encode(JSON.stringify(value));
+    const at = module.reserve(input.length);
+    new Uint8Array(module.memory.buffer, at, input.length).set(input);
+    const done = module[name]?.() === 1;
+    return { done, bytes: new Uint8Array(module.memory.buffer, module.answer_at(), module.answer_bytes()).slice() };
+  }
+  function call(name: string, value: unknown = null) {
+    const { done, bytes } = bytesOf(name, value);
+    return { done, answer: JSON.parse(new TextDecoder().decode(bytes)) };
+  }
+  const schema = { version: 1, definition: JSON.parse(readFileSync(sample, 'utf8')), registered: { height: 1, time_ms: 1 }, retired: null };
+  const take = (text: string, name = 'people.csv') => {
+    file = new TextEncoder().encode(text);
+    return { name, bytes: file.length };
+  };
+  const HEAD = '姓名,证件类型,证件号码,手机号码,开户行,银行卡号,核验方式,核验结果,核验时间\n';
+  const row = (number: string, at = '2026/10/2 9:00') => `测试甲,居民身份证,${number},15400000000,某行,6222020200112233,人脸比对,通过,${at}\n`;
+
+  it('reads, guesses, checks and seals a table, the same each time', () => {
+    const source = take(HEAD + row('A1') + row('A2', '不详') + row('A3'));
+    const look = call('look', { source, schemas: [schema] });
+    expect(look.answer).toMatchObject({ kind: 'csv', records: 3, fits: [{ schema: 'worker-identity', version: 1 }], broken: null });
+    expect(look.answer.samples['手机号码'][0]).toHaveProperty('hidden');
+    const { mapping } = call('suggest', schema).answer;
+    expect(mapping.fields.id_number).toEqual({ from: '证件号码' });
+    expect(Object.keys(mapping.fields.result.codes)).toEqual(['通过']);
+    const chosen = { ...mapping, number: ['证件号码'], public: ['result'], parties: { worker: { person_from: '证件号码', register: true } },
+      fields: { ...mapping.fields, bank_name: { from: '开户行' }, id_type: { from: '证件类型', codes: { 居民身份证: 'resident_id' } }, method: { from: '核验方式', codes: { 人脸比对: 'face' } }, result: { from: '核验结果', codes: { 通过: 'passed' } } } };
+    expect(call('check', { source, chain: '03'.repeat(32), member: 'institution', recipient: '09'.repeat(32), schema, mapping: chosen }).answer.code).toBe('uplink.key');
+    expect(call('key', { key: '07'.repeat(32) }).answer.fingerprint).toMatch(/^[0-9a-f]{8}$/);
+    const issue = { source, chain: '03'.repeat(32), member: 'institution', recipient: '0900000000000000000000000000000000000000000000000000000000000000', schema, mapping: chosen };
+    const checked = call('check', issue);
+    expect(checked.answer.summary, JSON.stringify(checked.answer)).toMatchObject({ documents: 2, rejected: 1, broken: [] });
+    expect(checked.answer.summary.schemas[0].shown[0]).toMatchObject({ code: 'uplink.date', place: 'people.csv, line 3, column 9 (核验时间)' });
+    expect(JSON.stringify(checked.answer.first)).not.toContain('测试甲');
+    expect(checked.answer.titles['uplink.date'][0][1]).toMatch(/[\u4e00-\u9fff]/);
+    const all: string[] = [];
+    for (let turn = 0; turn < 2; turn += 1) {
+      expect(call('begin').done).toBe(true);
+      const next = call('next', { limit: 10 }).answer;
+      expect(next).toMatchObject({ end: true, rejected: 1, rows: [{ place: 'people.csv, line 2' }, { place: 'people.csv, line 4' }] });
+      const { done, bytes } = bytesOf('seal', { n: next.rows[0].n });
+      expect(done).toBe(true);
+      const length = new DataView(bytes.buffer).getUint32(0, true);
+      const head = JSON.parse(new TextDecoder().decode(bytes.subarray(4, 4 + length)));
+      expect(head.calls.map((one: { contract: string; method: string }) => `${one.contract}.${one.method}`)).toEqual(['relations.register_subjects', 'documents.submit']);
+      expect(Buffer.from(bytes.subarray(4 + length)).includes('测试甲')).toBe(false);
+      all.push(Buffer.from(bytes).toString('hex'));
+      expect(call('reject', { n: next.rows[1].n, refusal: ['contract.error.subject_closed', 'closed'] }).done).toBe(true);
+      const rejected = new TextDecoder().decode(bytesOf('rejected', null).bytes);
+      expect(rejected.split('\r\n')).toHaveLength(4);
+      expect(rejected).toContain('uplink.date');
+      expect(rejected).toContain('[contract.error.subject_closed] closed');
+      expect(call('done', { n: next.rows[0].n }).done).toBe(true);
+      expect(call('done', { n: next.rows[0].n }).answer.code).toBe('client.bad_input');
+    }
+    expect(all[0]).toBe(all[1]);
+  }, 120_000);
+  it('refuses what it does not read, and what is broken', () => {
+    expect(call('look', { source: take('PK\u0003\u0004 and more', 'x.zip'), schemas: [schema] }).answer.code).toBe('uplink.format');
+    expect(call('look', { source: take('PK\u0003\u0004 and more', 'x.xlsx'), schemas: [schema] }).answer).toMatchObject({ code: 'uplink.format', title_zh: expect.stringMatching(/./) });
+    expect(call('look', { source: take(' \n'), schemas: [schema] }).answer.code).toBe('uplink.empty');
+    expect(call('mapping_of', { name: 'm', text: 'format = [' }).answer.code).toBe('uplink.mapping');
+  });
+});

@@ -1,0 +1,58 @@
+//! Records of business systems as documents: files and databases read as streams, mapped to a registered schema, checked, and
+//! remembered so that each becomes one document, whatever is killed when.
+//!
+//! Deliberately not here: the network (the client sends what this crate prepares), and who may see what (the contract decides).
+//!
+//! ```text
+//! file, folder, ZIP, database --source--> records --by number, where several are one--> groups
+//!     --mapping--> rows: values, parties, references, document id
+//!     --plan--> summary of what would leave, faults by cell
+//!     --journal--> what is final is not sent again; --rejected--> rows to mend
+//! ```
+//!
+//! Without the feature `native` it is what a browser can do: sources of text that somebody holds, no databases, no folders, no
+//! files of rows, and no journal.
+//!
+//! **Architecture invariant:** a row's document id is a keyed hash of schema and business number. The same row is the same document in
+//! every run, so the chain itself refuses a second one; the journal saves work, it is not what prevents duplicates.
+#![forbid(unsafe_code)]
+
+pub mod apply;
+#[cfg(feature = "native")]
+mod archive;
+mod attached;
+#[cfg(feature = "native")]
+mod budget;
+mod duplicates;
+mod fault;
+mod found;
+mod group;
+pub mod guess;
+#[cfg(feature = "native")]
+pub mod journal;
+mod kept;
+mod keys;
+pub mod mapping;
+pub mod plan;
+pub mod record;
+pub mod rejected;
+mod sorter;
+pub mod source;
+pub mod value;
+mod work;
+
+pub use apply::{Applier, Row};
+#[cfg(feature = "native")]
+pub use archive::{check_workbook, discover};
+pub use attached::Attached;
+#[cfg(feature = "native")]
+pub use budget::{Budget, Held};
+pub use fault::Fault;
+pub use found::{Bytes, Found, HEAD_BYTES, Opener, Original};
+#[cfg(feature = "native")]
+pub use journal::{Journal, Outcome};
+pub use keys::{Numbers, UplinkKey};
+pub use mapping::{Mapping, MappingFile};
+pub use plan::{Plan, Summary};
+pub use record::{Node, Place, Record};
+pub use source::{Item, Reader};
