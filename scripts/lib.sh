@@ -35,13 +35,16 @@ use_target_dir() {
 
 bin_dir() { printf '%s/debug' "$CARGO_TARGET_DIR"; }
 
-# RocksDB's bindings are made with libclang. Without clang's own headers the compiler's serve as well.
+# RocksDB's bindings are made with libclang. Without clang's own headers the compiler's serve as well. What setup installs changes
+# the answer, and another answer has RocksDB compiled anew, so nothing may be built with one that was found before setup.
 use_libclang() {
+  if [ -n "${OWN_CLANG_ARGS:-}" ]; then unset BINDGEN_EXTRA_CLANG_ARGS OWN_CLANG_ARGS; fi
   [ -z "${BINDGEN_EXTRA_CLANG_ARGS:-}" ] || return 0
   compgen -G '/usr/lib/llvm-*/lib/clang/*/include/stddef.h' >/dev/null && return 0
   compgen -G '/usr/lib/clang/*/include/stddef.h' >/dev/null && return 0
   command -v gcc >/dev/null || return 0
   BINDGEN_EXTRA_CLANG_ARGS="-I$(gcc -print-file-name=include)"
+  OWN_CLANG_ARGS=yes
   export BINDGEN_EXTRA_CLANG_ARGS
 }
 

@@ -75,6 +75,16 @@ fn account() -> Result<Option<(u32, u32)>> {
     }
 }
 
+/// Where the folder goes. Another account must get there: a folder for temporary files in somebody's home may let nobody else in.
+fn place(for_another: bool) -> PathBuf {
+    let chosen = std::env::temp_dir();
+    let is_open = |folder: &Path| fs::metadata(folder).is_ok_and(|found| found.mode() & 0o001 != 0);
+    if !for_another || chosen.canonicalize().is_ok_and(|path| path.ancestors().all(is_open)) {
+        return chosen;
+    }
+    PathBuf::from("/tmp")
+}
+
 impl PostgresServer {
     /// Makes and starts a small one that leaves writing to the disk to the system.
     ///
@@ -90,7 +100,7 @@ impl PostgresServer {
     /// When PostgreSQL is not installed, or does not start.
     pub fn start_with(settings: &[&str]) -> Result<Self> {
         let (programs, account) = (programs()?, account()?);
-        let folder = tempfile::Builder::new().prefix("vouch-postgres-").tempdir()?;
+        let folder = tempfile::Builder::new().prefix("vouch-postgres-").tempdir_in(place(account.is_some()))?;
         let password = format!("{:032x}", rand::random::<u128>());
         let base = folder.path();
         fs::write(base.join("password"), &password)?;
