@@ -136,8 +136,12 @@ async fn begin() -> Story {
     assert!(lock.contains("argon2id"), "a password protects the authority's key");
     let root = story.folder().join("root.pem").display().to_string();
     story.done(&["member", "set-ca", &story.member, "--root", &root, "--key", &story.admin]);
-    let members = story.cluster.client(2).unwrap().members().await.unwrap().items;
-    let registered = members.into_iter().find(|member| member.name == story.member).unwrap().ca_certificate.unwrap();
+    let other = story.cluster.client(2).unwrap();
+    let registered = until("another node knows the root", PATIENCE, async || {
+        let members = other.members().await?.items;
+        Ok(members.into_iter().find(|member| member.name == story.member).and_then(|member| member.ca_certificate))
+    });
+    let registered = registered.await.unwrap();
     let own = Certificate::read(&std::fs::read(&root).unwrap()).unwrap();
     assert_eq!(registered.0, own.der(), "every node knows the root");
     story
