@@ -42,7 +42,7 @@ pub struct Limits {
     pub connections_max: usize,
     /// Open connections from one address (for IPv6: one /64).
     pub connections_per_address_max: usize,
-    /// Requests being worked on in all.
+    /// Requests being worked on in all; one address may have a quarter, programs on this machine all of them.
     pub requests_in_flight_max: usize,
     /// Bytes of bodies and answers that are held at a time for callers whose signatures are good; one account may have a
     /// quarter. What has at most 16 KiB is not counted.

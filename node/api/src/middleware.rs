@@ -19,6 +19,7 @@ use crate::{
     error::{Unsent, problem_response},
     metrics::Counted,
     origin::Origin,
+    rooms::Holder,
 };
 
 /// Where a connection comes from; put into each request by the server.
@@ -127,9 +128,11 @@ pub(crate) async fn admit(State(api): State<Api>, mut request: Request, next: Ne
         let detail = format!("the allowance is used up, the next request is let in after {wait_s} s");
         return ApiError::new("request.rate_limited", detail).retry_after(wait_s).into_response();
     }
-    let Ok(_permit) = api.in_flight.try_acquire() else {
-        let detail = format!("{} requests are being worked on", api.limits.requests_in_flight_max);
-        return ApiError::new("request.overloaded", detail).retry_after(1).into_response();
+    let is_exempt = origin.is_local && api.limits.rate.is_none_or(|rate| rate.exempt_loopback);
+    let holder = if is_exempt { Holder::Machine } else { Holder::Address(origin.caller()) };
+    let _room = match api.in_flight.take(holder, 1) {
+        Ok(room) => room,
+        Err(error) => return error.into_response(),
     };
     next.run(request).await
 }

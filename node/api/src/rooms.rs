@@ -1,4 +1,4 @@
-//! Room in memory: how many bytes of bodies and answers are held at a time, in all and for each who sends or takes them.
+//! Room: how many bytes of bodies and answers are held at a time, and how many requests, in all and for each who asks.
 
 use std::{collections::HashMap, net::IpAddr, sync::Arc};
 
@@ -20,6 +20,8 @@ pub(crate) enum Holder {
     Account(AccountId),
     /// Anybody.
     Address(IpAddr),
+    /// Programs on this machine that ask for themselves, where they are trusted with all there is.
+    Machine,
 }
 
 #[derive(Debug, Default)]
@@ -31,53 +33,61 @@ struct Taken {
 /// Room of some kind.
 #[derive(Debug, Clone)]
 pub(crate) struct Rooms {
-    bytes_max: usize,
+    most: usize,
+    /// What it counts, in the plural.
+    unit: &'static str,
     taken: Arc<Mutex<Taken>>,
 }
 
-/// Bytes that are held for somebody; given back when it is dropped.
+/// What is held for somebody; given back when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Room {
     holder: Holder,
-    bytes: usize,
+    amount: usize,
     taken: Arc<Mutex<Taken>>,
 }
 
 impl Rooms {
-    pub(crate) fn new(bytes_max: usize) -> Self {
-        Self { bytes_max, taken: Arc::default() }
+    /// For so many bytes.
+    pub(crate) fn for_bytes(most: usize) -> Self {
+        Self { most, unit: "bytes", taken: Arc::default() }
     }
 
-    /// Room for so many bytes. Code: `request.overloaded`.
-    pub(crate) fn take(&self, holder: Holder, bytes: usize) -> Result<Room, ApiError> {
-        let share = self.bytes_max / SHARES;
+    /// For so many requests.
+    pub(crate) fn for_requests(most: usize) -> Self {
+        Self { most, unit: "requests", taken: Arc::default() }
+    }
+
+    /// Room for so much. Code: `request.overloaded`.
+    pub(crate) fn take(&self, holder: Holder, amount: usize) -> Result<Room, ApiError> {
+        let (most, unit) = (self.most, self.unit);
+        let share = if holder == Holder::Machine { most } else { most / SHARES };
         let mut taken = self.taken.lock();
         let has = taken.by_holder.get(&holder).copied().unwrap_or(0);
-        let own = has.saturating_add(bytes);
+        let own = has.saturating_add(amount);
         // One thing at a time may be as large as it has to be.
         if has > 0 && own > share {
-            let detail =
-                format!("{bytes} bytes more would be above the {share} that are held for one caller at a time");
+            let detail = format!("{amount} more would be above the {share} {unit} that one caller has at a time");
             return Err(ApiError::new("request.overloaded", detail).retry_after(1));
         }
-        let all = taken.all.saturating_add(bytes);
-        if all > self.bytes_max {
-            let detail = format!("{bytes} bytes more would be above the {} that are held at a time", self.bytes_max);
+        let all = taken.all.saturating_add(amount);
+        if all > most {
+            let detail = format!("{amount} more would be above the {most} {unit} that there are at a time");
             return Err(ApiError::new("request.overloaded", detail).retry_after(1));
         }
         taken.all = all;
         taken.by_holder.insert(holder, own);
         drop(taken);
-        Ok(Room { holder, bytes, taken: Arc::clone(&self.taken) })
+        Ok(Room { holder, amount, taken: Arc::clone(&self.taken) })
     }
 }
 
 impl Drop for Room {
     fn drop(&mut self) {
         let mut taken = self.taken.lock();
-        taken.all = taken.all.saturating_sub(self.bytes);
+        taken.all = taken.all.saturating_sub(self.amount);
         match taken.by_holder.get_mut(&self.holder) {
-            Some(own) if *own > self.bytes => *own -= self.bytes,
+            Some(own) if *own > self.amount => *own -= self.amount,
             _ => {
                 taken.by_holder.remove(&self.holder);
             }
@@ -112,7 +122,7 @@ mod tests {
 
     #[test]
     fn one_has_a_part_and_all_together_the_whole() {
-        let rooms = Rooms::new(400);
+        let rooms = Rooms::for_bytes(400);
         let code = |taken: Result<Room, ApiError>| taken.expect_err("no room").code().to_owned();
         assert_eq!(code(rooms.take(account(1), 401)), "request.overloaded");
         drop(rooms.take(account(1), 400).expect("one large thing"));
@@ -129,8 +139,22 @@ mod tests {
     }
 
     #[test]
+    fn what_this_machine_asks_for_is_bounded_by_the_whole_alone() {
+        let rooms = Rooms::for_requests(8);
+        let own: Vec<Room> = (0..6).map(|_| rooms.take(Holder::Machine, 1).expect("all there is")).collect();
+        let address = Holder::Address([192, 0, 2, 1].into());
+        let two = [rooms.take(address, 1).expect("room"), rooms.take(address, 1).expect("room")];
+        assert_eq!(rooms.take(Holder::Machine, 1).expect_err("none is left").code(), "request.overloaded");
+        drop(own);
+        let refused = rooms.take(address, 1).expect_err("a quarter");
+        assert_eq!(refused.code(), "request.overloaded");
+        drop(two);
+        drop(rooms.take(address, 1).expect("it was given back"));
+    }
+
+    #[test]
     fn bytes_keep_their_room_as_long_as_somebody_has_them() {
-        let rooms = Rooms::new(400);
+        let rooms = Rooms::for_bytes(400);
         let bytes = kept(Bytes::from(vec![7; 100]), rooms.take(account(1), 100).expect("room"));
         let part = bytes.slice(10..12);
         drop(bytes);

@@ -48,7 +48,8 @@ pub struct ApiState {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) limiter: Option<RateLimiter>,
     pub(crate) event_streams: Arc<Semaphore>,
-    pub(crate) in_flight: Semaphore,
+    /// For requests, however small.
+    pub(crate) in_flight: Rooms,
     /// For callers whose signatures are good.
     pub(crate) signed_rooms: Rooms,
     /// For everybody else.
@@ -96,9 +97,9 @@ impl ApiState {
             metrics: Arc::new(Metrics::default()),
             limiter: limits.rate.map(RateLimiter::new),
             event_streams: Arc::new(Semaphore::new(limits.event_streams_max)),
-            in_flight: Semaphore::new(limits.requests_in_flight_max),
-            signed_rooms: Rooms::new(limits.signed_bytes_max),
-            open_rooms: Rooms::new(limits.open_bytes_max),
+            in_flight: Rooms::for_requests(limits.requests_in_flight_max),
+            signed_rooms: Rooms::for_bytes(limits.signed_bytes_max),
+            open_rooms: Rooms::for_bytes(limits.open_bytes_max),
             shutdown,
             is_tls: matches!(config.transport, crate::Transport::Tls { .. }),
             request_prefix: RandomState::new().hash_one(std::process::id()),

@@ -130,6 +130,53 @@ async fn behind_a_named_proxy_its_clients_are_counted_each() {
     assert!(is_bounded(address, &|n| format!("198.51.100.{n}")).await);
 }
 
+#[tokio::test]
+async fn small_bodies_that_never_end_take_only_a_part_of_all_requests() {
+    let limits = Limits { requests_in_flight_max: 8, ..unlimited() };
+    let backend: Arc<dyn Backend> = Plain::new();
+    let proxies = BTreeSet::from([[127, 0, 0, 1].into()]);
+    let server = Server::bind(&ApiConfig { proxies, ..config(limits) }, backend, None).await.expect("binds");
+    let (address, stop) = (server.local_address(), CancellationToken::new());
+    let _running = tokio::spawn(server.run(stop.clone()));
+    let ask = async |client: &str, rest: &str| {
+        let mut stream = TcpStream::connect(address).await.expect("connects");
+        let text = format!(
+            "POST /api/v1/contracts/notes/query/echo HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\
+             content-type: application/json\r\nx-forwarded-for: {client}\r\ncontent-length: 2\r\n\r\n{rest}"
+        );
+        stream.write_all(text.as_bytes()).await.expect("writes");
+        stream
+    };
+    let answer = async |client: &str| {
+        let mut stream = ask(client, "{}").await;
+        let text = read_all(&mut stream).await;
+        text.split(' ').nth(1).unwrap_or("closed").to_owned()
+    };
+    let mut held = Vec::new();
+    for _ in 0..2 {
+        held.push(ask("203.0.113.5", "{").await);
+    }
+    // The node has them when it refuses a third.
+    let mut refused = String::new();
+    for _ in 0..200 {
+        refused = answer("203.0.113.5").await;
+        if refused == "503" {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(refused, "503");
+    assert_eq!(answer("203.0.113.6").await, "200", "others go on");
+    drop(held);
+    for _ in 0..200 {
+        if answer("203.0.113.5").await == "200" {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("their places were not given back");
+}
+
 async fn serve(limits: Limits) -> (std::net::SocketAddr, CancellationToken, tokio::task::JoinHandle<()>) {
     let backend: Arc<dyn Backend> = Plain::new();
     let server = Server::bind(&config(limits), backend, None).await.expect("binds");
