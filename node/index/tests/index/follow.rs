@@ -5,6 +5,7 @@ use vouch_types::{
     Height,
     api::{DocumentFilter, IndexState},
     document::Party,
+    relation::{self, RelationKind},
 };
 
 use crate::{Place, at, on_both, start, wait, world::*};
@@ -19,6 +20,7 @@ on_both!(
     a_row_of_another_type_is_damage_and_is_made_anew,
     younger_grants_are_not_read_again_and_again,
     it_begins_from_the_state_where_blocks_are_forgotten,
+    a_beginning_that_failed_is_taken_up_and_kept,
     a_rebuild_serves_the_old_one_until_the_new_one_is_there,
     while_the_state_is_taken_over_it_waits,
     of_another_layout_it_is_made_anew,
@@ -216,6 +218,40 @@ fn it_begins_from_the_state_where_blocks_are_forgotten(place: &Place) {
     let query = at(&index, 15);
     assert_eq!(query.counts().unwrap().documents.indexed, 13);
     assert_eq!(index.failures(), 0);
+}
+
+fn a_beginning_that_failed_is_taken_up_and_kept(place: &Place) {
+    let world = World::new();
+    fill(&world, 12);
+    world.relate(RelationKind::Serves, "works", Party::member("shop"));
+    world.close(0);
+    world.prune_below(13);
+    let mut writer = Writer::create(&place.config()).unwrap();
+    // After all documents, and before all that is taken after them.
+    world.set_unreadable(Some(relation::CONTRACT));
+    let error = writer.seed(&world, &|| true).unwrap_err();
+    assert!(matches!(error, IndexError::Source(_)), "{error}");
+    world.set_unreadable(None);
+    assert!(writer.needs_seed(&world).unwrap());
+    writer.seed(&world, &|| true).unwrap();
+    assert_eq!(writer.apply(&world, 10, Duration::from_secs(5)).unwrap(), Applied::AtHead(1));
+    drop(writer);
+    let index = start(place, world.clone());
+    let counts = at(&index, 13).counts().unwrap();
+    assert_eq!((counts.documents.indexed, counts.relationships.indexed), (12, 1));
+    assert_eq!((index.blocks_written(), place.count()), (0, 1), "what was there is what serves");
+    index.stop();
+
+    // Left in between, it is worth nothing.
+    let place = place.another();
+    let mut writer = Writer::create(&place.config()).unwrap();
+    world.set_unreadable(Some(relation::CONTRACT));
+    writer.seed(&world, &|| true).unwrap_err();
+    drop(writer);
+    world.set_unreadable(None);
+    let index = start(&place, world);
+    let counts = at(&index, 13).counts().unwrap();
+    assert_eq!((counts.documents.indexed, index.blocks_written()), (12, 1));
 }
 
 fn a_rebuild_serves_the_old_one_until_the_new_one_is_there(place: &Place) {
