@@ -110,6 +110,20 @@ impl Place {
         server.sql(&format!("SET search_path TO {schema}; {text}")).unwrap();
     }
 
+    /// Has a server refuse a change of a table as if it were going down, until what is returned is called.
+    pub fn refuse(&self, place: &str, table: &str, change: &str, when: &str) -> Box<dyn FnOnce() + '_> {
+        self.sql(
+            place,
+            &format!(
+                "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
+                $$ BEGIN RAISE EXCEPTION 'going down' USING ERRCODE = '57P01'; END $$;
+                CREATE TRIGGER refuse BEFORE {change} ON {table} FOR EACH ROW WHEN ({when}) EXECUTE FUNCTION refuse()"
+            ),
+        );
+        let place = place.to_owned();
+        Box::new(move || self.sql(&place, "DROP FUNCTION refuse() CASCADE"))
+    }
+
     /// How many indexes there are.
     pub fn count(&self) -> usize {
         let Some(server) = &self.server else {

@@ -229,6 +229,22 @@ fn a_server_that_is_killed_while_it_is_written_to_loses_nothing() {
     index.stop();
 }
 
+/// A session that is given up here may still be one for the server, with the lock of the writer.
+#[test]
+fn a_session_that_was_given_up_lets_go_of_its_lock() {
+    let (place, world) = (Place::postgres(), World::new());
+    fill(&world, 2);
+    let index = start(&place, world.clone());
+    at(&index, 2);
+    let name = index.progress().place;
+    let let_go = place.refuse(&name, "block", "INSERT", "true");
+    fill(&world, 1);
+    stops_with(&index, "index.connection");
+    let_go();
+    assert_eq!(at(&index, 3).counts().unwrap().documents.indexed, 3);
+    assert_eq!((index.progress().place, place.count()), (name, 1));
+}
+
 #[test]
 fn a_server_that_is_stopped_is_waited_for() {
     let mut server = PostgresServer::start().unwrap();
