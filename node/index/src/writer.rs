@@ -156,9 +156,15 @@ impl Writer {
         Ok(meta_number(&self.database, name)?.is_some_and(|value| value != 0))
     }
 
-    /// Whether it is only being filled, so that a restart throws it away.
-    pub(crate) fn set_unfinished(&self, unfinished: bool) -> Result<(), IndexError> {
-        set_meta(&self.database, UNFINISHED, u64::from(unfinished))
+    /// Marks it as one that a restart throws away, until it is finished.
+    pub(crate) fn begin(&self) -> Result<(), IndexError> {
+        set_meta(&self.database, UNFINISHED, 1)
+    }
+
+    /// From here on a restart goes on with it: all that was written survives a power cut when this returns.
+    pub(crate) fn finish(&self) -> Result<(), IndexError> {
+        set_meta(&self.database, UNFINISHED, 0)?;
+        self.database.make_durable()
     }
 
     /// Writes blocks until the head, or `blocks_max` of them, or as many as fit into `time`, as one transaction.
@@ -374,11 +380,6 @@ impl Writer {
     /// [`IndexError::Storage`].
     pub fn checkpoint(&self) -> Result<(), IndexError> {
         self.database.checkpoint()
-    }
-
-    /// Makes all that was written survive a power cut.
-    pub(crate) fn make_durable(&self) -> Result<(), IndexError> {
-        self.database.make_durable()
     }
 }
 

@@ -348,6 +348,7 @@ impl Session {
 
     /// A transaction that is waited for until it is on disk, and with it all before.
     pub(crate) fn make_durable(&self) -> Result<(), IndexError> {
-        self.batch("BEGIN; SET LOCAL synchronous_commit TO on; UPDATE meta SET value = value; COMMIT")
+        let end = self.batch("BEGIN; SET LOCAL synchronous_commit TO on; UPDATE meta SET value = value; COMMIT");
+        end.inspect_err(|_| self.rollback())
     }
 }

@@ -22,6 +22,7 @@ on_both!(
     it_begins_from_the_state_where_blocks_are_forgotten,
     a_beginning_that_failed_is_taken_up_and_kept,
     a_rebuild_serves_the_old_one_until_the_new_one_is_there,
+    a_rebuild_that_is_all_but_done_is_not_done_again,
     while_the_state_is_taken_over_it_waits,
     of_another_layout_it_is_made_anew,
 );
@@ -270,6 +271,46 @@ fn a_rebuild_serves_the_old_one_until_the_new_one_is_there(place: &Place) {
     assert_eq!(count(&at(&index, 30)), 30);
     index.stop();
     assert_eq!(place.count(), 1);
+}
+
+fn a_rebuild_that_is_all_but_done_is_not_done_again(place: &Place) {
+    let world = World::new();
+    fill(&world, 30);
+    let index = start(place, world.clone());
+    at(&index, 30);
+    let path = index.progress().place;
+    world.set_joining(true);
+    index.rebuild();
+    wait(&index, "it is begun", |index| index.progress().rebuild.is_some());
+    let let_go = place.keep_unfinished(&place.next(&path));
+    world.set_joining(false);
+    wait(&index, "the last step fails", |index| index.failures() > 0);
+    assert_eq!((index.progress().place, index.blocks_written()), (path.clone(), 60));
+    assert!(index.progress().rebuild.is_some());
+    let_go();
+    // Told to, it does not wait until it would try by itself.
+    index.rebuild();
+    wait(&index, "the new one serves", |index| index.progress().rebuild.is_none());
+    assert_eq!((index.progress().place, index.blocks_written()), (place.next(&path), 60));
+    assert_eq!(count(&at(&index, 30)), 30);
+    index.stop();
+    assert_eq!(place.count(), 1);
+}
+
+#[test]
+fn a_rebuild_that_cannot_be_begun_is_still_wanted() {
+    let (place, world) = (Place::sqlite(), World::new());
+    fill(&world, 3);
+    let index = start(&place, world);
+    at(&index, 3);
+    let path = index.progress().place;
+    let in_the_way = place.folder().join("index-2.db");
+    std::fs::create_dir(&in_the_way).unwrap();
+    index.rebuild();
+    wait(&index, "it fails", |index| index.failures() > 0);
+    std::fs::remove_dir(&in_the_way).unwrap();
+    wait(&index, "it is begun again by itself", |index| index.progress().place == place.next(&path));
+    assert_eq!(count(&at(&index, 3)), 3);
 }
 
 #[test]

@@ -124,6 +124,23 @@ impl Place {
         Box::new(move || self.sql(&place, "DROP FUNCTION refuse() CASCADE"))
     }
 
+    /// What the index behind one is called.
+    pub fn next(&self, place: &str) -> String {
+        let (from, to) = if self.is_sqlite() { ("-1.db", "-2.db") } else { ("_1", "_2") };
+        format!("{}{to}", place.strip_suffix(from).unwrap())
+    }
+
+    /// Keeps an index that is rebuilt from being called finished, until what is returned is called.
+    pub fn keep_unfinished(&self, place: &str) -> Box<dyn FnOnce() + '_> {
+        if !self.is_sqlite() {
+            return self.refuse(place, "meta", "UPDATE", "OLD.value = 1 AND NEW.value = 0");
+        }
+        // Whoever reads what was there before keeps the log from being folded in.
+        let reader = rusqlite::Connection::open(place).unwrap();
+        reader.execute_batch("BEGIN; SELECT count(*) FROM meta").unwrap();
+        Box::new(move || drop(reader))
+    }
+
     /// How many indexes there are.
     pub fn count(&self) -> usize {
         let Some(server) = &self.server else {
