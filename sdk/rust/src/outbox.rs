@@ -11,7 +11,7 @@
 use std::{
     collections::BTreeMap,
     fs::{self, File, OpenOptions},
-    io::{ErrorKind, Read as _, Write as _},
+    io::{ErrorKind, Write as _},
     os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
     time::{Duration, Instant},
@@ -29,8 +29,6 @@ use vouch_types::{
 
 use crate::{Client, DocumentDraft, DraftFile, Error, Issuing, Order, error::Verdict};
 
-/// Bytes hashed at a time.
-const READ_BYTES: usize = 256 << 10;
 /// First pause while no node answers; doubles up to the longest.
 const PAUSE: Duration = Duration::from_millis(250);
 const PAUSE_MAX: Duration = Duration::from_secs(10);
@@ -441,18 +439,7 @@ fn content_of(kept: &Kept) -> Result<Hash32, Error> {
 }
 
 async fn hash_of(path: PathBuf) -> Result<Hash32, Error> {
-    let hash = move || {
-        let failed = |error: std::io::Error| Error::file_io(&path, error);
-        let mut file = File::open(&path).map_err(failed)?;
-        let (mut hasher, mut piece) = (blake3::Hasher::new(), vec![0; READ_BYTES]);
-        loop {
-            let count = file.read(&mut piece).map_err(failed)?;
-            if count == 0 {
-                return Ok(Hash32(*hasher.finalize().as_bytes()));
-            }
-            hasher.update(&piece[..count]);
-        }
-    };
+    let hash = move || vouch_files::hash(&path).map(Hash32).map_err(|error| Error::file_io(&path, error));
     tokio::task::spawn_blocking(hash).await.map_err(|error| Error::Configuration(error.to_string()))?
 }
 

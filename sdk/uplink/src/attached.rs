@@ -18,8 +18,6 @@ use crate::{Found, value::Wrong};
 const TAIL_BYTES: u64 = 64 << 10;
 /// Where a PDF begins at the latest.
 const HEAD_BYTES: usize = 1_024;
-/// Bytes hashed at a time.
-const READ_BYTES: usize = 256 << 10;
 /// Files whose hashes are kept between the check and the sending.
 const KNOWN_MAX: usize = 200_000;
 
@@ -113,15 +111,15 @@ impl Attachments {
     }
 }
 
+#[cfg(feature = "native")]
 fn hash_of(path: &Path) -> io::Result<Hash32> {
-    let (mut file, mut hasher, mut piece) = (File::open(path)?, blake3::Hasher::new(), vec![0; READ_BYTES]);
-    loop {
-        let count = file.read(&mut piece)?;
-        if count == 0 {
-            return Ok(Hash32(*hasher.finalize().as_bytes()));
-        }
-        hasher.update(piece.get(..count).unwrap_or_default());
-    }
+    vouch_files::hash(path).map(Hash32)
+}
+
+/// A browser has no files of rows.
+#[cfg(not(feature = "native"))]
+fn hash_of(_: &Path) -> io::Result<Hash32> {
+    Err(io::ErrorKind::Unsupported.into())
 }
 
 /// Whether a PDF's trailer names an encryption.
