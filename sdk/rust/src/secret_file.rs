@@ -106,8 +106,7 @@ pub fn destroy(path: &Path) -> Result<(), KeystoreError> {
             file.write_all(&vec![0; length])?;
             file.sync_all()?;
             fs::remove_file(&path)?;
-            File::open(path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new(".")))?
-                .sync_all()
+            vouch_files::sync_folder(&path)
         };
         match destroyed() {
             // Cut off between the two before.
