@@ -113,6 +113,18 @@ pub struct Folder {
 }
 
 impl Folder {
+    /// Whether a new authority can be made there.
+    ///
+    /// # Errors
+    /// `certificate.authority` when there is one.
+    pub fn must_be_new(path: &Path) -> Result<()> {
+        if path.join("root.pem").exists() || path.join("root.key").exists() {
+            let text = "there is an authority already; it is never overwritten";
+            return Err(Refused::error("certificate.authority", text, path.display().to_string()));
+        }
+        Ok(())
+    }
+
     /// Makes the folder, the key and the root.
     ///
     /// # Errors
@@ -124,10 +136,7 @@ impl Folder {
         now: TimestampMs,
         password: Option<&Password>,
     ) -> Result<Self> {
-        if path.join("root.pem").exists() || path.join("root.key").exists() {
-            let text = "there is an authority already; it is never overwritten";
-            return Err(Refused::error("certificate.authority", text, path.display().to_string()));
-        }
+        Self::must_be_new(path)?;
         home::private_folder(&path.join("certificates"))?;
         let key = Key::generate().map_err(|error| refused(&error, path.display()))?;
         let authority = Authority::create(new, &key, now).map_err(|error| refused(&error, path.display()))?;
