@@ -14,7 +14,7 @@ use parking_lot::{Mutex, RwLock};
 use vouch_types::{Height, api::IndexState};
 
 use crate::{
-    Applied, IndexConfig, IndexError, Query, Source, Writer,
+    Applied, IndexConfig, IndexError, Owner, Query, Source, Writer,
     home::{Home, open_newest},
     readers::Readers,
 };
@@ -82,14 +82,14 @@ impl std::fmt::Debug for Index {
 }
 
 impl Index {
-    /// Starts the thread that opens the newest index of a place, or makes one, and follows the ledger. While that fails,
+    /// Starts the thread that opens an owner's newest index of a place, or makes one, and follows the ledger. While that fails,
     /// as on a full disk or without a server, [`Index::progress`] says why and it is tried again: nothing else waits for an
     /// index.
     ///
     /// # Errors
     /// [`IndexError::Files`] when there can be no thread, [`IndexError::Connection`] for a name that schemas cannot have.
-    pub fn start(config: &IndexConfig, source: Box<dyn Source>) -> Result<Self, IndexError> {
-        let home = config.home()?;
+    pub fn start(config: &IndexConfig, owner: Owner, source: Box<dyn Source>) -> Result<Self, IndexError> {
+        let home = config.home(owner)?;
         let progress = Progress {
             state: IndexState::CatchingUp,
             problem: None,

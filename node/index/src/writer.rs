@@ -3,7 +3,7 @@ use std::time::{Duration, Instant};
 use vouch_types::{BlockHash, Height};
 
 use crate::{
-    IndexBlock, IndexConfig, IndexError, IndexTransaction, Source,
+    IndexBlock, IndexConfig, IndexError, IndexTransaction, Owner, Source,
     codes::{int, uint},
     database::{Database, values},
     home::Home,
@@ -66,8 +66,8 @@ impl Writer {
     ///
     /// # Errors
     /// [`IndexError`].
-    pub fn create(config: &IndexConfig) -> Result<Self, IndexError> {
-        Self::make(config.home()?.as_ref(), 1)
+    pub fn create(config: &IndexConfig, owner: Owner) -> Result<Self, IndexError> {
+        Self::make(config.home(owner)?.as_ref(), 1)
     }
 
     /// Makes a new one with a number.
@@ -403,6 +403,8 @@ fn set_meta(database: &Database, key: &str, value: u64) -> Result<(), IndexError
 
 #[cfg(test)]
 mod tests {
+    use vouch_types::{ChainId, NodeId};
+
     use super::*;
     use crate::{SourceError, sample::SampleChain};
 
@@ -438,7 +440,8 @@ mod tests {
         let config = IndexConfig::Sqlite { folder: folder.path().to_owned(), cache_mib: 8 };
         let source = Pruned(SampleChain::new(2, 1_000));
         source.0.set_head(Height(6));
-        let mut writer = Writer::create(&config).unwrap();
+        let owner = Owner { chain: ChainId([1; 32]), node: NodeId([1; 32]) };
+        let mut writer = Writer::create(&config, owner).unwrap();
         (writer.base, writer.is_stale) = (Height(6), true);
         assert!(writer.needs_seed(&source).unwrap());
         writer.seed(&source, &|| true).unwrap();

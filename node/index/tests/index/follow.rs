@@ -8,7 +8,7 @@ use vouch_types::{
     relation::{self, RelationKind},
 };
 
-use crate::{Place, at, on_both, start, wait, world::*};
+use crate::{Place, at, on_both, place::owner, start, wait, world::*};
 
 on_both!(
     it_goes_on_where_it_stopped,
@@ -58,7 +58,7 @@ fn it_goes_on_where_it_stopped(place: &Place) {
 fn a_block_that_fails_leaves_nothing_behind(place: &Place) {
     let world = World::new();
     fill(&world, 3);
-    let mut writer = Writer::create(&place.config()).unwrap();
+    let mut writer = Writer::create(&place.config(), place.owner()).unwrap();
     assert_eq!(writer.apply(&world, 3, Duration::from_secs(5)).unwrap(), Applied::AtHead(3));
     // The next block cannot be read, after one that can: both are written together, or neither.
     fill(&world, 2);
@@ -162,7 +162,7 @@ fn what_cannot_be_opened_stops_nobody_and_is_tried_again() {
     let place = folder.path().join("index");
     std::fs::write(&place, b"in the way").unwrap();
     let config = IndexConfig::Sqlite { folder: place.clone(), cache_mib: 8 };
-    let index = Index::start(&config, Box::new(world)).unwrap();
+    let index = Index::start(&config, owner("in the way"), Box::new(world)).unwrap();
     wait(&index, "it says so", |index| index.progress().state == IndexState::Stopped);
     assert_eq!(index.progress().problem.unwrap().0, "index.storage");
     assert_eq!(index.query(Height(3)).counts().unwrap_err().code(), "index.storage");
@@ -192,7 +192,7 @@ fn younger_grants_are_not_read_again_and_again(place: &Place) {
         world.close(0);
     }
     let reads = world.reads();
-    let mut writer = Writer::create(&place.config()).unwrap();
+    let mut writer = Writer::create(&place.config(), place.owner()).unwrap();
     let end = writer.apply(&world, 1_000, Duration::from_secs(30)).unwrap();
     assert!(matches!(end, Applied::AtHead(_)), "{end:?}");
     let reads = world.reads() - reads;
@@ -227,7 +227,7 @@ fn a_beginning_that_failed_is_taken_up_and_kept(place: &Place) {
     world.relate(RelationKind::Serves, "works", Party::member("shop"));
     world.close(0);
     world.prune_below(13);
-    let mut writer = Writer::create(&place.config()).unwrap();
+    let mut writer = Writer::create(&place.config(), place.owner()).unwrap();
     // After all documents, and before all that is taken after them.
     world.set_unreadable(Some(relation::CONTRACT));
     let error = writer.seed(&world, &|| true).unwrap_err();
@@ -245,7 +245,7 @@ fn a_beginning_that_failed_is_taken_up_and_kept(place: &Place) {
 
     // Left in between, it is worth nothing.
     let place = place.another();
-    let mut writer = Writer::create(&place.config()).unwrap();
+    let mut writer = Writer::create(&place.config(), place.owner()).unwrap();
     world.set_unreadable(Some(relation::CONTRACT));
     writer.seed(&world, &|| true).unwrap_err();
     drop(writer);

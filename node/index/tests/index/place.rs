@@ -98,7 +98,7 @@ impl Place {
         if self.is_sqlite() {
             return IndexConfig::Sqlite { folder: self.folder.path().to_owned(), cache_mib: 8 };
         }
-        IndexConfig::Postgres { server: self.file(), schema: None, owner: self.owner() }
+        IndexConfig::Postgres { server: self.file(), schema: None }
     }
 
     /// Does in an index what nobody should.
