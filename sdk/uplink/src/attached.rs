@@ -12,7 +12,7 @@ use std::{
 
 use vouch_types::Hash32;
 
-use crate::{Found, value::Wrong};
+use crate::{Found, reason::FILE_HELD, value::Wrong};
 
 /// So much of a file's ends is looked at for a password.
 const TAIL_BYTES: u64 = 64 << 10;
@@ -64,10 +64,10 @@ impl std::fmt::Debug for Attachments {
 impl Attachments {
     /// The file of a field, by its path below the source's folder.
     pub(crate) fn take(&self, field: &str, name: &str, found: &Found) -> Result<Attached, Wrong> {
-        let wrong = |reason: &str| ("uplink.file", reason.to_owned());
-        let failed = |error: io::Error| ("uplink.file", error.to_string());
+        let wrong = |reason: &str| ("uplink.file", reason.into());
+        let failed = |error: io::Error| ("uplink.file", error.to_string().into());
         if found.held.is_some() {
-            return Err(wrong("files of rows are sent by vouch doc uplink only"));
+            return Err(("uplink.file", FILE_HELD.into()));
         }
         let relative = Path::new(name);
         if !relative.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir)) {
@@ -92,7 +92,7 @@ impl Attachments {
     }
 
     fn hash(&self, path: &Path, data: &Metadata) -> Result<Hash32, Wrong> {
-        let failed = |error: io::Error| ("uplink.file", error.to_string());
+        let failed = |error: io::Error| ("uplink.file", error.to_string().into());
         let seen = (data.len(), data.modified().ok());
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(path).copied();
         if let Some((_, hash)) = known.filter(|(before, _)| *before == seen && seen.1.is_some()) {
