@@ -12,7 +12,6 @@
 mod content;
 
 use std::{
-    cmp::Ordering,
     collections::{BTreeMap, BTreeSet},
     fs::{self, File, OpenOptions},
     io::{ErrorKind, Write as _},
@@ -157,17 +156,22 @@ impl Outbox {
             let Some(kept) = read::<Kept>(&place)? else { continue };
             let content = content_of(&kept)?;
             let known = self.known(&kept.name)?;
-            let order = known.as_ref().map_or(Ordering::Greater, |known| kept.attempt.cmp(&known.attempt));
-            let waits = known.is_some_and(|known| known.fate == Fate::Waiting);
-            match order {
-                // It was put, and not noted yet.
-                Ordering::Greater => {
-                    self.note(&kept.name, &Known { content, attempt: kept.attempt, fate: Fate::Waiting })?;
-                    names.insert(kept.name);
+            let waits = match known {
+                Some(known) if kept.attempt < known.attempt => false,
+                Some(known) if kept.attempt == known.attempt => {
+                    known.fate == Fate::Waiting && !names.contains(&kept.name)
                 }
-                Ordering::Equal if waits && names.insert(kept.name) => {}
+                // It was put, and not noted yet.
+                _ => {
+                    self.note(&kept.name, &Known { content, attempt: kept.attempt, fate: Fate::Waiting })?;
+                    true
+                }
+            };
+            if waits {
+                names.insert(kept.name);
+            } else {
                 // It ended, and was not removed yet; or the removal did not survive a loss of power.
-                Ordering::Equal | Ordering::Less => remove(&place)?,
+                remove(&place)?;
             }
         }
         Ok(())

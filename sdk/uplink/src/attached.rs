@@ -64,8 +64,8 @@ impl std::fmt::Debug for Attachments {
 impl Attachments {
     /// The file of a field, by its path below the source's folder.
     pub(crate) fn take(&self, field: &str, name: &str, found: &Found) -> Result<Attached, Wrong> {
-        let wrong = |reason: &str| ("uplink.file", reason.into());
-        let failed = |error: io::Error| ("uplink.file", error.to_string().into());
+        let wrong = |reason: &str| -> Wrong { ("uplink.file", reason.into()) };
+        let failed = |error: io::Error| -> Wrong { ("uplink.file", error.to_string().into()) };
         if found.held.is_some() {
             return Err(("uplink.file", FILE_HELD.into()));
         }
@@ -92,7 +92,7 @@ impl Attachments {
     }
 
     fn hash(&self, path: &Path, data: &Metadata) -> Result<Hash32, Wrong> {
-        let failed = |error: io::Error| ("uplink.file", error.to_string().into());
+        let failed = |error: io::Error| -> Wrong { ("uplink.file", error.to_string().into()) };
         let seen = (data.len(), data.modified().ok());
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(path).copied();
         if let Some((_, hash)) = known.filter(|(before, _)| *before == seen && seen.1.is_some()) {

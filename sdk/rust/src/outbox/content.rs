@@ -42,7 +42,7 @@ pub(super) struct Kept {
     public: Vec<String>,
     recipients: Vec<KeyRecipient>,
     files: Vec<KeptFile>,
-    acts: Acts,
+    pub(super) acts: Acts,
 }
 
 /// A document that is made from what was put.
