@@ -394,8 +394,8 @@ async fn sent(
     issuing: &Issuing,
     issuings: &Issuings,
 ) -> Result<Fate, Error> {
-    let made = made(kept, issuing, register, id, signer).await?;
-    let error = match client.submit_ordered(issuing, &made.draft, &made.order, signer).await {
+    let document = made(kept, issuing, register, id, signer).await?;
+    let error = match client.submit_ordered(issuing, &document.draft, &document.order, signer).await {
         Ok(done) => return Ok(Fate::Sent { id, transaction: Some(done.transaction), height: Some(done.height) }),
         Err(error) if error.verdict() == Verdict::Taken => error,
         Err(error) => return Err(error),
@@ -407,8 +407,8 @@ async fn sent(
     };
     // The schema may have a newer version since it was sent.
     let issuing = issuing_of(client, kept, Some(there.content.schema_version), issuings).await?;
-    let made = self::made(kept, &issuing, register, id, signer).await?;
-    match client.ordered_is_there(&issuing, &made.draft, &made.order).await? {
+    let document = made(kept, &issuing, register, id, signer).await?;
+    match client.ordered_is_there(&issuing, &document.draft, &document.order).await? {
         Some(true) => Ok(Fate::Sent { id, transaction: None, height: None }),
         _ => Err(error),
     }
