@@ -375,7 +375,7 @@ mod tests {
     fn an_authority_whose_making_was_cut_off_is_made_with_the_key_it_has() {
         let parent = tempfile::tempdir().unwrap();
         let (path, password) = (parent.path().join("authority"), Password::new("correct horse"));
-        let made = |password| Folder::create(&path, "bank", &new(), wall(), password);
+        let made = |password: Option<&Password>| Folder::create(&path, "bank", &new(), wall(), password);
         let key = made(Some(&password)).unwrap().root().public().to_vec();
         fs::remove_file(path.join("root.pem")).unwrap();
         assert!(made(Some(&password)).is_err(), "it has signed something");
