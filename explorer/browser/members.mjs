@@ -308,6 +308,7 @@ async function audits(browser, net, docs, made) {
   await lied('log_record', '/audit?after=0');
   await lied('log_record', `/documents/${made.slip}/audit`);
   await lied('log_other', `/documents/${made.slip}/audit`);
+  await lied('schema', `/documents/${made.slip}/audit`);
   await go(page, `/documents/${made.slip}`);
   const read = page.locator('[data-private]').getByRole('button', { name: /^Read \d/ });
   node.lie = 'reading';
@@ -339,7 +340,7 @@ async function audits(browser, net, docs, made) {
   await go(nobody.page, '/audit');
   await nobody.page.locator('[data-refused="not_watching"]').waitFor({ timeout: 20_000 });
   await nobody.context.close();
-  say('access audit: chain, anchor, what follows it, six lies, a regulator at a foreign node, nobody else');
+  say('access audit: chain, anchor, what follows it, seven lies, a regulator at a foreign node, nobody else');
 }
 
 /** Each page behind the sign-in, in both languages, themes and widths. */

@@ -198,6 +198,7 @@ export const LIES = {
   },
   document: (path, value) => (/^\/api\/v1\/documents\/[0-9a-f]{32}$/.test(path) ? { ...value, document: { ...value.document, issuer: 'somebody' } } : value),
   record: (path, value) => (/\/state\/76/.test(path) && value.value ? { ...value, value: nibble(value.value, 60) } : value),
+  schema: (path, value) => (/\/state\/68/.test(path) && value.value ? { ...value, value: nibble(value.value, 60) } : value),
   edge: (path, value) => (/\/provenance$/.test(path) && value.edges[0] ? { ...value, edges: [{ ...value.edges[0], to_version: value.edges[0].to_version + 1 }, ...value.edges.slice(1)] } : value),
   dispute: (path, value) => (/\/disputes$/.test(path) ? { ...value, items: value.items.map((item) => ({ ...item, claim: nibble(item.claim, 3) })) } : value),
   reading: (path, value) => (/\/read$/.test(path) && value.fields ? { ...value, fields: value.fields.map((field) => ({ ...field, disclosure: restated(field.disclosure) })) } : value),

@@ -4,6 +4,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { ApiProblem } from '../src/lib/api';
 import { clean, missing, whole } from '../src/lib/uplink/mapping';
 import { chinesePlace } from '../src/lib/uplink/place';
+import { CHINESE, reasonText } from '../src/lib/uplink/reason';
 import { Failed, verdictOf } from '../src/lib/uplink/verdict';
 
 const problem = (code: string, status: number) => new ApiProblem({ code, status, title: '', detail: '' });
@@ -28,6 +29,25 @@ describe('places', () => {
   it('are said in Chinese too', () => {
     expect(chinesePlace('人员.csv, line 32, column 10 (核验时间)')).toBe('人员.csv，第 32 行，第 10 列 (核验时间)');
     expect(chinesePlace('a.xlsx, sheet 一, cell B7 (x)')).toBe('a.xlsx，工作表 一，单元格 B7 (x)');
+  });
+});
+
+describe('reasons', () => {
+  const source = readFileSync(new URL('../../sdk/uplink/src/reason.rs', import.meta.url), 'utf8');
+  const known = new Map([...source.matchAll(/^ {4}[A-Z_]+ "([a-z._]+)"\s+"((?:[^"\\]|\\.)*)";$/gm)].map(([, code, english]) => [code!, english!]));
+  const places = (template: string) => [...template.matchAll(/\{\d+\}/g)].map(String).sort();
+
+  it('are each said in Chinese, with all their values', () => {
+    expect(known.size).toBeGreaterThan(60);
+    expect(Object.keys(CHINESE).sort()).toEqual([...known.keys()].sort());
+    for (const [code, english] of known) expect(places(CHINESE[code]!), code).toEqual(places(english));
+  });
+  it('are put together of their parts, and left in English where one is not known', () => {
+    const fault = { reason: 'English', why: [{ code: 'rows.cells', values: ['3', '4'] }, { code: 'in.field', values: ['lines'] }] };
+    expect(reasonText(fault, true)).toBe('一行有 3 个单元，而命名了 4 个（字段 lines）');
+    expect(reasonText(fault, false)).toBe('English');
+    expect(reasonText({ reason: 'English', why: [...fault.why, { code: 'of.tomorrow', values: [] }] }, true)).toBe('English');
+    expect(reasonText({ reason: '', why: [{ code: 'group.differs', values: ['a.csv, line 3'] }] }, true)).toContain('a.csv，第 3 行');
   });
 });
 

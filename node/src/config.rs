@@ -9,11 +9,12 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 use serde::{Deserialize, Serialize};
 use vouch_api::{ClientMode, ClientPolicy};
+use vouch_index::IndexConfig;
 use vouch_replica::StoragePolicy;
 use vouch_types::api::caller::Authority;
 use vouch_vault::VaultLimits;
 
-use crate::index::{IndexPlace, IndexSettings};
+use crate::index::IndexSettings;
 
 /// Name of the configuration file in a node's home.
 pub const CONFIG_FILE: &str = "config.toml";
@@ -233,9 +234,9 @@ impl IndexSection {
             );
         }
         let place = match self.backend {
-            IndexBackend::Sqlite => IndexPlace::Sqlite { folder: home.join(&self.path), cache_mib: self.cache_mib },
+            IndexBackend::Sqlite => IndexConfig::Sqlite { folder: home.join(&self.path), cache_mib: self.cache_mib },
             IndexBackend::Postgres => {
-                IndexPlace::Postgres { server: home.join(&self.server), schema: self.schema.clone() }
+                IndexConfig::Postgres { server: home.join(&self.server), schema: self.schema.clone() }
             }
         };
         Ok(IndexSettings { enabled: self.enabled, place })
@@ -584,9 +585,9 @@ mod tests {
     fn an_index_lies_in_a_file_or_on_a_server() {
         let checked =
             |text: &str| -> Result<IndexSettings> { toml::from_str::<IndexSection>(text)?.check(Path::new("/n")) };
-        let sqlite = IndexPlace::Sqlite { folder: "/n/index".into(), cache_mib: 32 };
+        let sqlite = IndexConfig::Sqlite { folder: "/n/index".into(), cache_mib: 32 };
         assert_eq!(checked("").unwrap(), IndexSettings { enabled: true, place: sqlite });
-        let postgres = |schema: Option<&str>| IndexPlace::Postgres {
+        let postgres = |schema: Option<&str>| IndexConfig::Postgres {
             server: "/n/index.postgres.toml".into(),
             schema: schema.map(str::to_owned),
         };

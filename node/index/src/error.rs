@@ -18,7 +18,7 @@ pub enum IndexError {
     #[error("the index's database server refuses: {0}")]
     Refused(String),
     /// Something else holds what is to be changed.
-    #[error("the index's tables are held by another session of the database server")]
+    #[error("the index's tables are held by another session of the database")]
     Locked,
     /// What was found is not what this program writes.
     #[error("the index is damaged: {0}")]

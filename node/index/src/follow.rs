@@ -14,7 +14,7 @@ use parking_lot::{Mutex, RwLock};
 use vouch_types::{Height, api::IndexState};
 
 use crate::{
-    Applied, IndexConfig, IndexError, Query, Source, Writer,
+    Applied, IndexConfig, IndexError, Owner, Query, Source, Writer,
     home::{Home, open_newest},
     readers::Readers,
 };
@@ -82,14 +82,14 @@ impl std::fmt::Debug for Index {
 }
 
 impl Index {
-    /// Starts the thread that opens the newest index of a place, or makes one, and follows the ledger. While that fails,
+    /// Starts the thread that opens an owner's newest index of a place, or makes one, and follows the ledger. While that fails,
     /// as on a full disk or without a server, [`Index::progress`] says why and it is tried again: nothing else waits for an
     /// index.
     ///
     /// # Errors
     /// [`IndexError::Files`] when there can be no thread, [`IndexError::Connection`] for a name that schemas cannot have.
-    pub fn start(config: &IndexConfig, source: Box<dyn Source>) -> Result<Self, IndexError> {
-        let home = config.home()?;
+    pub fn start(config: &IndexConfig, owner: Owner, source: Box<dyn Source>) -> Result<Self, IndexError> {
+        let home = config.home(owner)?;
         let progress = Progress {
             state: IndexState::CatchingUp,
             problem: None,
@@ -121,6 +121,7 @@ impl Index {
                     next: None,
                     retired: Vec::new(),
                     halted: false,
+                    wanted: false,
                     turns: 0,
                     follow_again: None,
                     build_again: None,
@@ -274,6 +275,8 @@ struct Follower {
     retired: Vec<(Arc<Readers>, u64)>,
     /// The current one cannot go on: another one is made in its place.
     halted: bool,
+    /// Somebody wants another one, and it does not serve yet.
+    wanted: bool,
     turns: u64,
     /// Before then it is not tried: it failed, and blocks alone mend nothing.
     follow_again: Option<Instant>,
@@ -318,11 +321,12 @@ impl Follower {
     }
 
     fn begin_rebuild(&mut self) {
+        self.wanted = true;
         if self.next.is_some() {
             return;
         }
         let made = Writer::make(self.home.as_ref(), self.current.number().saturating_add(1));
-        match made.and_then(|writer| writer.set_unfinished(true).map(|()| writer)) {
+        match made.and_then(|writer| writer.begin().map(|()| writer)) {
             Ok(writer) => {
                 tracing::info!(index = writer.name(), "the index is rebuilt beside the old one");
                 self.shared.tell(|progress| progress.rebuild = Some(Height::ZERO));
@@ -375,11 +379,17 @@ impl Follower {
 
     /// One turn of the rebuild, if there is one; how long it may rest afterwards.
     fn build(&mut self) -> Duration {
-        if self.halted {
+        if self.wanted {
             self.begin_rebuild();
         }
-        let Some(next) = &mut self.next else { return IDLE };
-        match step(next, self.source.as_ref(), &self.shared) {
+        let Some(next) = &mut self.next else { return left(self.build_again).unwrap_or(IDLE) };
+        let end = step(next, self.source.as_ref(), &self.shared);
+        // On disk before the old one goes: a power cut must not leave neither.
+        let end = end.and_then(|applied| match applied {
+            Applied::AtHead(_) => next.finish().map(|()| applied),
+            Applied::Some(_) | Applied::Waiting => Ok(applied),
+        });
+        match end {
             Ok(Applied::AtHead(_)) => {
                 self.switch();
                 Duration::ZERO
@@ -431,19 +441,15 @@ impl Follower {
         }
     }
 
+    /// The finished rebuild serves from here on.
     fn switch(&mut self) {
         let Some(next) = self.next.take() else { return };
-        // On disk before the old one goes: a power cut must not leave neither.
-        if let Err(error) = next.set_unfinished(false).and_then(|()| next.make_durable()) {
-            self.shared.failed(&error);
-            return;
-        }
         let old = std::mem::replace(&mut self.current, next);
         let readers = Arc::new(self.home.readers(self.current.number()));
         let before = std::mem::replace(&mut *self.shared.readers.write(), readers);
         self.retired.push((before, old.number()));
         let (indexed, first, place) = (self.current.height(), self.current.first(), self.current.name().to_owned());
-        self.halted = false;
+        (self.halted, self.wanted) = (false, false);
         self.measured = None;
         self.shared.tell(|progress| {
             *progress = Progress { state: IndexState::Following, problem: None, indexed, first, rebuild: None, place };

@@ -3,7 +3,7 @@ use std::time::{Duration, Instant};
 use vouch_types::{BlockHash, Height};
 
 use crate::{
-    IndexBlock, IndexConfig, IndexError, IndexTransaction, Source,
+    IndexBlock, IndexConfig, IndexError, IndexTransaction, Owner, Source,
     codes::{int, uint},
     database::{Database, values},
     home::Home,
@@ -18,6 +18,11 @@ use crate::{
 
 /// Documents and other records taken from the state in one transaction, before the first block.
 const SEED_BATCH: u64 = 2_000;
+
+/// Mark of an index that is built beside another one and has not come to the head.
+const UNFINISHED: &str = "unfinished";
+/// Mark of an index into which not all records were taken from the state yet.
+const SEEDING: &str = "seeding";
 
 /// How far a call of [`Writer::apply`] came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,8 +66,8 @@ impl Writer {
     ///
     /// # Errors
     /// [`IndexError`].
-    pub fn create(config: &IndexConfig) -> Result<Self, IndexError> {
-        Self::make(config.home()?.as_ref(), 1)
+    pub fn create(config: &IndexConfig, owner: Owner) -> Result<Self, IndexError> {
+        Self::make(config.home(owner)?.as_ref(), 1)
     }
 
     /// Makes a new one with a number.
@@ -74,7 +79,7 @@ impl Writer {
     pub(crate) fn open(home: &dyn Home, number: u64) -> Result<Option<Self>, IndexError> {
         let Some(database) = home.open(number)? else { return Ok(None) };
         let writer = Self::over(database, home, number)?;
-        Ok((!writer.flag("unfinished")?).then_some(writer))
+        Ok((!writer.flag(UNFINISHED)? && !writer.flag(SEEDING)?).then_some(writer))
     }
 
     fn over(database: Database, home: &dyn Home, number: u64) -> Result<Self, IndexError> {
@@ -151,9 +156,15 @@ impl Writer {
         Ok(meta_number(&self.database, name)?.is_some_and(|value| value != 0))
     }
 
-    /// Whether it is only being filled, so that a restart throws it away.
-    pub(crate) fn set_unfinished(&self, unfinished: bool) -> Result<(), IndexError> {
-        set_meta(&self.database, "unfinished", u64::from(unfinished))
+    /// Marks it as one that a restart throws away, until it is finished.
+    pub(crate) fn begin(&self) -> Result<(), IndexError> {
+        set_meta(&self.database, UNFINISHED, 1)
+    }
+
+    /// From here on a restart goes on with it: all that was written survives a power cut when this returns.
+    pub(crate) fn finish(&self) -> Result<(), IndexError> {
+        set_meta(&self.database, UNFINISHED, 0)?;
+        self.database.make_durable()
     }
 
     /// Writes blocks until the head, or `blocks_max` of them, or as many as fit into `time`, as one transaction.
@@ -316,20 +327,21 @@ impl Writer {
     /// Whether the ledger has forgotten blocks, so that records have to be taken from the state before the first block.
     ///
     /// # Errors
-    /// [`IndexError::Source`].
-    pub fn needs_seed(&self, source: &dyn Source) -> Result<bool, IndexError> {
+    /// [`IndexError`].
+    pub fn needs_seed(&mut self, source: &dyn Source) -> Result<bool, IndexError> {
+        self.refresh()?;
         Ok(self.place.height == Height::ZERO && self.base == Height::ZERO && source.lowest()? > Height(1))
     }
 
     /// Takes all records from the state, as they are from the head on. Blocks above that head bring what changes meanwhile.
     ///
     /// # Errors
-    /// [`IndexError`]. A file that was left in between is thrown away when it is opened again.
+    /// [`IndexError`]; called again it takes what is lacking. An index that was left in between is thrown away when it is opened
+    /// again.
     pub fn seed(&mut self, source: &dyn Source, go_on: &dyn Fn() -> bool) -> Result<(), IndexError> {
         let Some(head) = source.head() else { return Ok(()) };
         self.refresh()?;
-        let was_unfinished = self.flag("unfinished")?;
-        self.set_unfinished(true)?;
+        set_meta(&self.database, SEEDING, 1)?;
         for kind in crate::project::SEEDS {
             let count = kind.count(Records(source))?;
             let mut from = 1;
@@ -345,9 +357,9 @@ impl Writer {
         self.transaction(|writer| {
             writer.projector(source, head).join_waiting_edges()?;
             writer.base = head;
+            put_meta(&writer.database, SEEDING, 0)?;
             put_meta(&writer.database, "base", head.0)
-        })?;
-        self.set_unfinished(was_unfinished)
+        })
     }
 
     fn projector<'a>(&'a mut self, source: &'a dyn Source, height: Height) -> Projector<'a> {
@@ -369,11 +381,6 @@ impl Writer {
     pub fn checkpoint(&self) -> Result<(), IndexError> {
         self.database.checkpoint()
     }
-
-    /// Makes all that was written survive a power cut.
-    pub(crate) fn make_durable(&self) -> Result<(), IndexError> {
-        self.database.make_durable()
-    }
 }
 
 /// A number of the table `meta`.
@@ -392,4 +399,53 @@ fn put_meta(database: &Database, key: &str, value: u64) -> Result<(), IndexError
 /// Sets a number at once.
 fn set_meta(database: &Database, key: &str, value: u64) -> Result<(), IndexError> {
     database.execute(SET_META, values![key, int(value)]).map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use vouch_types::{ChainId, NodeId};
+
+    use super::*;
+    use crate::{SourceError, sample::SampleChain};
+
+    /// A chain whose first blocks are forgotten.
+    struct Pruned(SampleChain);
+
+    impl Source for Pruned {
+        fn head(&self) -> Option<Height> {
+            self.0.head()
+        }
+
+        fn lowest(&self) -> Result<Height, SourceError> {
+            Ok(Height(5))
+        }
+
+        fn block(&self, height: Height) -> Result<Option<IndexBlock>, SourceError> {
+            self.0.block(height)
+        }
+
+        fn hash(&self, height: Height) -> Result<Option<BlockHash>, SourceError> {
+            self.0.hash(height)
+        }
+
+        fn state(&self, contract: &str, key: &[u8]) -> Result<Option<Vec<u8>>, SourceError> {
+            self.0.state(contract, key)
+        }
+    }
+
+    /// A server that went away at the end of a seed may not have kept it: what is remembered of it counts for nothing then.
+    #[test]
+    fn whether_it_is_seeded_is_what_is_in_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = IndexConfig::Sqlite { folder: folder.path().to_owned(), cache_mib: 8 };
+        let source = Pruned(SampleChain::new(2, 1_000));
+        source.0.set_head(Height(6));
+        let owner = Owner { chain: ChainId([1; 32]), node: NodeId([1; 32]) };
+        let mut writer = Writer::create(&config, owner).unwrap();
+        (writer.base, writer.is_stale) = (Height(6), true);
+        assert!(writer.needs_seed(&source).unwrap());
+        writer.seed(&source, &|| true).unwrap();
+        writer.is_stale = true;
+        assert!(!writer.needs_seed(&source).unwrap());
+    }
 }

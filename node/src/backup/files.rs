@@ -11,13 +11,13 @@
 use std::{
     collections::BTreeSet,
     fs::{self, File},
-    io::{self, BufRead as _, BufReader, BufWriter, ErrorKind, Read as _, Write as _},
+    io::{self, BufRead as _, BufReader, BufWriter, ErrorKind, Write as _},
     path::{Path, PathBuf},
 };
 
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
-use vouch_files::{Draft, sync, sync_folder};
+use vouch_files::{Draft, read_through, sync, sync_folder};
 use vouch_ledger::View;
 use vouch_types::Hash32;
 use vouch_vault::{BlobError, LocalBlobs, blob_of, blob_path, blobs::Part, files_at_rest};
@@ -30,9 +30,8 @@ pub const FILES: &str = "vault-files";
 pub const LIST: &str = "vault-files.b3";
 /// Most names in one message.
 const NAMED_MAX: usize = 20;
-/// Rows and bytes read at a time.
+/// Rows read at a time.
 const ROWS: usize = 1_024;
-const STEP_BYTES: usize = 1 << 20;
 
 /// The files of a backup, in its manifest.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -80,38 +79,20 @@ fn length(path: &Path) -> io::Result<Option<u64>> {
     }
 }
 
-/// Reads a file to its end, with its hash.
-fn hash_through(path: &Path, mut take: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<(Hash32, u64)> {
-    let mut input = File::open(path)?;
-    let (mut hasher, mut buffer, mut bytes) = (blake3::Hasher::new(), vec![0; STEP_BYTES], 0);
-    loop {
-        let count = match input.read(&mut buffer) {
-            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-            read => read?,
-        };
-        let read = buffer.get(..count).unwrap_or_default();
-        if read.is_empty() {
-            return Ok((Hash32(*hasher.finalize().as_bytes()), bytes));
-        }
-        hasher.update(read);
-        take(read)?;
-        bytes += count as u64;
-    }
-}
-
 fn hash_of(path: &Path) -> io::Result<Hash32> {
-    hash_through(path, |_| Ok(())).map(|(hash, _)| hash)
+    vouch_files::hash(path).map(Hash32)
 }
 
 /// Copies a file, which has its name only when it is whole and durable, and only if it is what is `expected`.
 fn copy(from: &Path, to: &Path, expected: Option<&Hash32>) -> io::Result<Option<(Hash32, u64)>> {
     let mut draft = Draft::alone(to)?;
-    let copied = hash_through(from, |bytes| draft.write_all(bytes))?;
-    if expected.is_some_and(|expected| *expected != copied.0) {
+    let (hash, bytes) = read_through(from, |bytes| draft.write_all(bytes))?;
+    let hash = Hash32(hash);
+    if expected.is_some_and(|expected| *expected != hash) {
         return Ok(None);
     }
     draft.keep()?;
-    Ok(Some(copied))
+    Ok(Some((hash, bytes)))
 }
 
 /// Copies all files into a backup, with their list. What goes meanwhile was erased.
@@ -238,10 +219,10 @@ pub fn check(backup: &Path, summary: &FilesSummary) -> Result<()> {
         let Entry { hash, path, .. } = entry?;
         count += 1;
         let fault = if found.remove(&path) {
-            match hash_through(&backup.join(FILES).join(&path), |_| Ok(())) {
+            match read_through(&backup.join(FILES).join(&path), |_| Ok(())) {
                 Ok((is, length)) => {
                     bytes += length;
-                    (is != hash).then(|| "was changed".to_owned())
+                    (is != hash.0).then(|| "was changed".to_owned())
                 }
                 Err(error) => Some(format!("cannot be read: {error}")),
             }

@@ -1,21 +1,27 @@
 //! `vouch member`: organisations, their administrators and keys.
 
-use std::{fs, path::PathBuf, process::ExitCode};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use anyhow::Context as _;
 use clap::Subcommand;
 use serde_json::{Value, json};
+use vouch_certificates::Certificate;
 use vouch_types::{
     Hash32, PublicKey,
     api::{HexBytes, Language, MemberView, Problem},
 };
 
 use super::{
-    GlobalArgs,
+    GlobalArgs, cert,
     decide::{DecideArgs, OwnArgs, own_affair, propose},
     output::{emit, table},
     text::Text,
 };
+use crate::runner::wall;
 
 /// Organisations: look at them, bring them in, pause them, take them out, change their administrators and keys.
 #[derive(Debug, clap::Args)]
@@ -132,7 +138,7 @@ pub async fn run(args: Args, global: &GlobalArgs) -> anyhow::Result<ExitCode> {
         Command::List => list(global).await,
         Command::Show { name } => show(&name, global).await,
         Command::Register { name, display, role, policy, encryption_key, root, decide } => {
-            let ca = root.map(|path| certificate(&path)).transpose()?;
+            let ca = root.map(|path| root_certificate(&path)).transpose()?;
             let arguments = json!({ "name": name, "title": display, "role": role,
                 "admin_threshold": policy.admin_threshold, "admin_keys": policy.admin_keys,
                 "encryption_key": encryption_key, "ca_certificate": ca });
@@ -167,23 +173,19 @@ pub async fn run(args: Args, global: &GlobalArgs) -> anyhow::Result<ExitCode> {
                 .await
         }
         Command::SetCa { name, root, own } => {
-            let arguments = json!({ "member": name, "certificate": certificate(&root)? });
+            let arguments = json!({ "member": name, "certificate": root_certificate(&root)? });
             own_affair(&name, format!("Root certificate of {name}"), "set_ca_certificate", arguments, &own, global)
                 .await
         }
     }
 }
 
-/// A certificate file as hexadecimal DER.
-fn certificate(path: &PathBuf) -> anyhow::Result<Value> {
-    use rustls::pki_types::{CertificateDer, pem::PemObject as _};
+/// A file with a member's root as hexadecimal DER. It is looked at before anything is sent: the chain takes what has the length
+/// of one, and nodes would let nobody in by it.
+fn root_certificate(path: &Path) -> anyhow::Result<Value> {
     let bytes = fs::read(path).with_context(|| path.display().to_string())?;
-    let der = if bytes.starts_with(b"-----") {
-        CertificateDer::from_pem_slice(&bytes).with_context(|| path.display().to_string())?.to_vec()
-    } else {
-        bytes
-    };
-    Ok(json!(HexBytes(der)))
+    let root = Certificate::read_root(&bytes, wall()).map_err(|error| cert::refused(&error, path.display()))?;
+    Ok(json!(HexBytes(root.der().to_vec())))
 }
 
 async fn list(global: &GlobalArgs) -> anyhow::Result<ExitCode> {
@@ -239,4 +241,35 @@ fn member_lines(member: &MemberView, language: Language) -> Vec<String> {
     );
     rows.push((Text::Accounts, member.accounts.to_string()));
     table(language, &rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use vouch_certificates::{Authority, Key, NewAuthority, ROOT_BYTES_MAX};
+
+    use super::*;
+    use crate::commands::output::Refused;
+
+    #[test]
+    fn a_root_is_looked_at_before_it_is_sent() {
+        assert_eq!(ROOT_BYTES_MAX, vouch_genesis::CERTIFICATE_BYTES_MAX);
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("root.pem");
+        let new = NewAuthority {
+            organisation: "bank".into(),
+            title: "Authority of bank".into(),
+            permitted: vec!["bank.example".parse().unwrap()],
+            has_nodes_below: true,
+            days: 30,
+        };
+        let authority = Authority::create(&new, &Key::generate().unwrap(), wall()).unwrap();
+        fs::write(&path, authority.certificate().to_pem()).unwrap();
+        assert_eq!(root_certificate(&path).unwrap(), json!(HexBytes(authority.certificate().der().to_vec())));
+        // It begins as a certificate does, which is all that the chain looks at.
+        fs::write(&path, [0x30, 0x82, 0x01, 0x00, 0x00]).unwrap();
+        let error = root_certificate(&path).unwrap_err();
+        let Refused(problem) = error.downcast_ref().unwrap();
+        assert_eq!(problem.code, "certificate.malformed");
+        assert!(problem.location.as_deref().is_some_and(|at| at.ends_with("root.pem")), "{problem:?}");
+    }
 }

@@ -7,6 +7,7 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
+use parking_lot::Mutex;
 use vouch_sdk::{
     Password,
     keystore::{self, KeystoreError},
@@ -15,21 +16,38 @@ use vouch_sdk::{
 use vouch_types::SecretKey;
 use zeroize::Zeroizing;
 
-use super::{GlobalArgs, text::Text};
+use super::{GlobalArgs, output::Refused, text::Text};
 
 /// Names an open file descriptor whose first line is the password.
 pub const PASSWORD_FD: &str = "VOUCH_PASSWORD_FD";
 /// Most bytes read of it.
 const PASSWORD_BYTES_MAX: u64 = 4096;
+/// What it held: a pipe gives that once, and a command may have more than one key to open.
+static READ: Mutex<Option<Password>> = Mutex::new(None);
 
 /// The password from the descriptor, if one is named.
 fn from_descriptor() -> anyhow::Result<Option<Password>> {
     let Ok(descriptor) = std::env::var(PASSWORD_FD) else { return Ok(None) };
+    read_once(&READ, &descriptor).map(Some)
+}
+
+/// The password from a descriptor that may have been read before.
+fn read_once(before: &Mutex<Option<Password>>, descriptor: &str) -> anyhow::Result<Password> {
+    let mut before = before.lock();
+    if let Some(password) = &*before {
+        return Ok(password.clone());
+    }
+    let password = read(descriptor)?;
+    *before = Some(password.clone());
+    Ok(password)
+}
+
+fn read(descriptor: &str) -> anyhow::Result<Password> {
     let number: u32 = descriptor.parse().with_context(|| format!("{PASSWORD_FD} is not a file descriptor"))?;
     let file = File::open(format!("/dev/fd/{number}")).with_context(|| format!("{PASSWORD_FD}={number}"))?;
     let mut text = Zeroizing::new(String::new());
     file.take(PASSWORD_BYTES_MAX).read_to_string(&mut text).with_context(|| format!("{PASSWORD_FD}={number}"))?;
-    Ok(Some(Password::new(text.lines().next().unwrap_or(""))))
+    Ok(Password::new(text.lines().next().unwrap_or("")))
 }
 
 fn ask(global: &GlobalArgs, text: Text, path: &Path) -> anyhow::Result<Password> {
@@ -51,12 +69,21 @@ pub fn new_password(global: &GlobalArgs, path: &Path) -> anyhow::Result<Password
             }
             password
         }
-        None => return Err(KeystoreError::PasswordRequired(path.into()).into()),
+        None => return Err(nobody_to_ask(path)),
     };
     if password.is_empty() {
         bail!("an empty password protects nothing; for development there is --unencrypted");
     }
     Ok(password)
+}
+
+/// For a key file that is not there yet.
+fn nobody_to_ask(path: &Path) -> anyhow::Error {
+    let text = format!(
+        "a password shall protect the new file, and there is no terminal at which to ask for one: name an open file \
+         descriptor in {PASSWORD_FD}; for development there is --unencrypted"
+    );
+    Refused::error("keystore.password_required", text, path.display().to_string())
 }
 
 /// Opens key files; one password serves all that it opens.
@@ -112,4 +139,32 @@ pub fn open_with_password(
         keys.push(opened?);
     }
     Ok((keys, given))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{io::Write as _, os::fd::AsRawFd as _};
+
+    use super::*;
+
+    #[test]
+    fn a_pipe_serves_every_key_of_a_command() {
+        let (reader, mut writer) = std::io::pipe().unwrap();
+        writer.write_all(b"correct horse\nand more\n").unwrap();
+        drop(writer);
+        let (before, descriptor) = (Mutex::new(None), reader.as_raw_fd().to_string());
+        for _ in 0..2 {
+            assert_eq!(read_once(&before, &descriptor).unwrap(), Password::new("correct horse"));
+        }
+        assert!(read_once(&Mutex::new(None), "nine").is_err());
+    }
+
+    #[test]
+    fn of_a_new_file_nobody_says_that_it_is_encrypted() {
+        let error = nobody_to_ask(Path::new("authority/root.key"));
+        let Refused(problem) = error.downcast_ref().unwrap();
+        assert_eq!(problem.code, "keystore.password_required");
+        let detail = problem.detail.as_str();
+        assert!(detail.contains(PASSWORD_FD) && !detail.contains("is encrypted"), "{detail}");
+    }
 }

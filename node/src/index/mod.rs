@@ -5,7 +5,7 @@
 mod ledger;
 mod lists;
 
-use std::{path::PathBuf, sync::Arc};
+use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use tokio::sync::watch;
@@ -30,35 +30,7 @@ pub struct IndexSettings {
     /// Whether the node keeps one.
     pub enabled: bool,
     /// Where it lies.
-    pub place: IndexPlace,
-}
-
-/// Where an index lies.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum IndexPlace {
-    /// In a file.
-    Sqlite {
-        /// Folder of its files.
-        folder: PathBuf,
-        /// Memory of its writer, in MiB.
-        cache_mib: usize,
-    },
-    /// On a server.
-    Postgres {
-        /// The connection file.
-        server: PathBuf,
-        /// What its schemas are called, before their numbers.
-        schema: Option<String>,
-    },
-}
-
-impl IndexPlace {
-    fn config(&self, owner: Owner) -> IndexConfig {
-        match self.clone() {
-            Self::Sqlite { folder, cache_mib } => IndexConfig::Sqlite { folder, cache_mib },
-            Self::Postgres { server, schema } => IndexConfig::Postgres { server, schema, owner },
-        }
-    }
+    pub place: IndexConfig,
 }
 
 /// Starts it, if the node keeps one.
@@ -74,7 +46,7 @@ pub fn start(
     if !settings.enabled {
         return Ok(None);
     }
-    let index = Index::start(&settings.place.config(owner), Box::new(LedgerSource::new(reader)));
+    let index = Index::start(&settings.place, owner, Box::new(LedgerSource::new(reader)));
     let index = Arc::new(index.context("cannot start the index")?);
     let woken = Arc::downgrade(&index);
     tokio::spawn(async move {

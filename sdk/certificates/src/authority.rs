@@ -48,6 +48,18 @@ pub enum Profile {
     NodeAuthority,
 }
 
+impl Profile {
+    /// What a certificate is for that an authority issued.
+    #[must_use]
+    pub const fn of(certificate: &Certificate) -> Self {
+        match (certificate.is_authority(), certificate.is_for_clients()) {
+            (true, _) => Self::NodeAuthority,
+            (false, true) => Self::Client,
+            (false, false) => Self::Server,
+        }
+    }
+}
+
 /// What shall be issued.
 #[derive(Debug)]
 pub struct Order<'a> {
@@ -172,11 +184,7 @@ impl Authority {
         if !old.is_signed_by(&self.certificate) {
             return Err(refused("the certificate is not by this authority".into()));
         }
-        let profile = match (old.is_authority(), old.is_for_clients()) {
-            (true, _) => Profile::NodeAuthority,
-            (false, true) => Profile::Client,
-            (false, false) => Profile::Server,
-        };
+        let profile = Profile::of(old);
         let key = rcgen::SubjectPublicKeyInfo::from_der(old.public()).map_err(|error| refused(error.to_string()))?;
         let names = permitted_names(old)?;
         let until = self.until(profile, days, now)?;

@@ -18,6 +18,8 @@ use crate::{
 
 /// Most bytes of a certificate that is read.
 const BYTES_MAX: usize = 16 << 10;
+/// Most bytes of a member's root: the chain keeps it in the member's record.
+pub const ROOT_BYTES_MAX: usize = 4 << 10;
 
 /// SHA-256 of a certificate's DER form, by which the chain knows it.
 #[must_use]
@@ -52,6 +54,34 @@ impl Certificate {
         }
         let der = CertificateDer::from_pem_slice(bytes);
         Self::from_der(&der.map_err(|_| malformed("there is no certificate in it"))?)
+    }
+
+    /// Reads a certificate that shall stand on the chain as a member's root, PEM (the first in it) or DER: nodes believe what it
+    /// signs, so it has to be an authority's that may sign certificates and has not ended.
+    ///
+    /// # Errors
+    /// [`CertificateError::Malformed`], [`CertificateError::Authority`].
+    pub fn read_root(bytes: &[u8], now: TimestampMs) -> Result<Self, CertificateError> {
+        let root = Self::read(bytes)?;
+        if root.der.len() > ROOT_BYTES_MAX {
+            return Err(malformed(&format!("a root on the chain has at most {ROOT_BYTES_MAX} bytes")));
+        }
+        if !root.is_authority {
+            return Err(CertificateError::Authority("the certificate is not an authority's".into()));
+        }
+        if !root.may_sign() {
+            return Err(CertificateError::Authority("its key may not sign certificates".into()));
+        }
+        if now > root.not_after() {
+            return Err(CertificateError::Authority(format!("the certificate ended at {} ms", root.not_after())));
+        }
+        Ok(root)
+    }
+
+    /// Whether its key may sign certificates, where it says what the key is for.
+    fn may_sign(&self) -> bool {
+        let Ok((_, read)) = X509Certificate::from_der(&self.der) else { return false };
+        read.key_usage().is_ok_and(|usage| usage.is_none_or(|usage| usage.value.key_cert_sign()))
     }
 
     /// Reads all certificates of a PEM file, in order.

@@ -26,7 +26,7 @@ mod revocation;
 
 pub use allow::{ALLOWED_MAX, AllowList, AllowedClient, Scope};
 pub use authority::{Authority, NewAuthority, Order, Profile};
-pub use certificate::{Certificate, fingerprint};
+pub use certificate::{Certificate, ROOT_BYTES_MAX, fingerprint};
 pub use error::CertificateError;
 pub use key::Key;
 pub use name::{Permit, ServerName, Subject, SubjectKind};

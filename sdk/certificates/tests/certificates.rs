@@ -8,8 +8,8 @@ use rustls::{
     server::WebPkiClientVerifier,
 };
 use vouch_certificates::{
-    Authority, Certificate, DAY_MS, Key, NewAuthority, Order, Permit, Profile, Reason, Request, RevocationList,
-    Revoked, ServerName, Subject, SubjectKind,
+    Authority, Certificate, DAY_MS, Key, NewAuthority, Order, Permit, Profile, ROOT_BYTES_MAX, Reason, Request,
+    RevocationList, Revoked, ServerName, Subject, SubjectKind,
 };
 use vouch_types::TimestampMs;
 
@@ -87,6 +87,40 @@ fn openssl_verify(purpose: &str, at: TimestampMs, files: &[&str]) -> Result<Stri
     let mut arguments = vec!["verify", "-x509_strict", "-purpose", purpose, "-attime", &seconds];
     arguments.extend_from_slice(files);
     openssl(&arguments)
+}
+
+#[test]
+fn a_root_is_an_authoritys_that_may_sign_and_has_not_ended() {
+    let (authority, _) = authority();
+    let root = authority.certificate();
+    for bytes in [root.to_pem().into_bytes(), root.der().to_vec()] {
+        assert_eq!(&Certificate::read_root(&bytes, NOW).unwrap(), root);
+    }
+    let refused = |bytes: &[u8], at| Certificate::read_root(bytes, at).unwrap_err().code();
+    assert_eq!(refused(root.der(), later(3651)), "certificate.authority");
+    assert_eq!(refused(client(&authority, 90).to_pem().as_bytes(), NOW), "certificate.authority");
+    assert_eq!(refused(&root.der()[..root.der().len() - 1], NOW), "certificate.malformed");
+    assert_eq!(refused(Key::generate().unwrap().to_pem().as_bytes(), NOW), "certificate.malformed");
+    assert_eq!(refused(b"no certificate", NOW), "certificate.malformed");
+    // Of other programs: an authority whose key is for other things, and a root that is too long for the chain.
+    let folder = tempfile::tempdir().unwrap();
+    let config = "[req]\ndistinguished_name = dn\nprompt = no\n[dn]\nO = bank\nCN = root\n";
+    let config = write(folder.path(), "openssl.cnf", config);
+    let made = |name: &str, extensions: &[&str]| {
+        let (key, out) = (folder.path().join("key"), folder.path().join(name));
+        let (key, out) = (key.display().to_string(), out.display().to_string());
+        let mut arguments = vec!["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"];
+        arguments.extend(["-config", &config, "-days", "3650", "-keyout", &key, "-out", &out]);
+        arguments.extend(extensions.iter().flat_map(|extension| ["-addext", extension]));
+        openssl(&arguments).unwrap();
+        std::fs::read(out).unwrap()
+    };
+    let ca = "basicConstraints=critical,CA:TRUE";
+    let now = Certificate::read(&made("good.pem", &[ca, "keyUsage=critical,keyCertSign"])).unwrap().not_before();
+    assert_eq!(Certificate::read_root(&made("good.pem", &[ca, "keyUsage=critical,keyCertSign"]), now).err(), None);
+    assert_eq!(refused(&made("other.pem", &[ca, "keyUsage=critical,digitalSignature"]), now), "certificate.authority");
+    let long = format!("nsComment={}", "long ".repeat(ROOT_BYTES_MAX / 5));
+    assert_eq!(refused(&made("long.pem", &[ca, &long]), now), "certificate.malformed");
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! Files that are whole and durable, or not there: what is written stands under another name until all of it is on the disk.
+//! Files that are whole and durable, or not there: what is written stands under another name until all of it is on the disk. And
+//! the hash of what is in one.
 //!
 //! Deliberately not here: what is in them, databases, and files that are written in place.
 //!
@@ -10,7 +11,7 @@
 
 use std::{
     fs::{self, File, OpenOptions},
-    io::{self, Write},
+    io::{self, Read as _, Write},
     os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
     sync::atomic::{AtomicU64, Ordering},
@@ -21,6 +22,8 @@ use std::{
 const ENDING: &str = ".draft";
 /// A draft that nobody writes is removed when it is older than this: a younger one may not be locked yet.
 const LEFT_BEHIND: Duration = Duration::from_secs(60);
+/// Bytes read at a time.
+const READ_BYTES: usize = 1 << 20;
 /// Numbers the drafts of this process.
 static COUNT: AtomicU64 = AtomicU64::new(0);
 
@@ -176,6 +179,36 @@ pub fn sync(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
 }
 
+/// BLAKE3 of what is in a file.
+///
+/// # Errors
+/// What the system says.
+pub fn hash(path: &Path) -> io::Result<[u8; 32]> {
+    read_through(path, |_| Ok(())).map(|(hash, _)| hash)
+}
+
+/// Reads a file from its beginning to its end and gives each piece to `take`; BLAKE3 of all of it, and its length.
+///
+/// # Errors
+/// What the system says, and what `take` does.
+pub fn read_through(path: &Path, mut take: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<([u8; 32], u64)> {
+    let mut file = File::open(path)?;
+    let (mut hasher, mut piece, mut bytes) = (blake3::Hasher::new(), vec![0; READ_BYTES], 0);
+    loop {
+        let count = match file.read(&mut piece) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            read => read?,
+        };
+        let read = piece.get(..count).unwrap_or_default();
+        if read.is_empty() {
+            return Ok((*hasher.finalize().as_bytes(), bytes));
+        }
+        hasher.update(read);
+        take(read)?;
+        bytes += count as u64;
+    }
+}
+
 fn folder_of(path: &Path) -> &Path {
     match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
@@ -248,6 +281,22 @@ mod tests {
             vec![".other.1.7.draft".to_owned(), ".report.2.2.draft".to_owned(), own, "report".to_owned()];
         expected.sort();
         assert_eq!(names(folder.path()), expected, "another's, a young one, and the one being written");
+    }
+
+    #[test]
+    fn a_file_is_hashed_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("large");
+        for content in [vec![], b"small".to_vec(), vec![7; 2 * READ_BYTES + 3]] {
+            fs::write(&path, &content).unwrap();
+            let (expected, mut read) = (*blake3::hash(&content).as_bytes(), Vec::new());
+            let seen = read_through(&path, |piece| read.write_all(piece)).unwrap();
+            assert_eq!((seen, hash(&path).unwrap()), ((expected, content.len() as u64), expected));
+            assert_eq!(read, content);
+        }
+        assert_eq!(hash(&folder.path().join("none")).unwrap_err().kind(), io::ErrorKind::NotFound);
+        let refused = read_through(&path, |_| Err(io::ErrorKind::StorageFull.into())).unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::StorageFull);
     }
 
     #[test]

@@ -6,31 +6,30 @@
 //! ```
 //!
 //! Ids and salts follow from the account's key, the name and the content: sending again after a crash is sending the same, and a
-//! lost folder costs work, not a second document. What waits lies there in plain text, for its owner only.
+//! lost folder costs work, not a second document. What is in files is a part of the content; the files themselves stay where they
+//! are. What waits lies there in plain text, for its owner only.
+
+mod content;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs::{self, File, OpenOptions},
-    io::{ErrorKind, Read as _, Write as _},
+    io::{ErrorKind, Write as _},
     os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
+    sync::{MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
 use futures::{StreamExt as _, stream};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use serde_json::{Map, Value};
 use tokio::sync::Mutex;
-use vouch_types::{
-    Hash32, Height, SecretKey, SubjectId, TxId,
-    document::{DocumentId, KeyRecipient, PartyEntry, ReferenceEntry},
-    hash::domain_hash,
-};
+use vouch_files::Draft;
+use vouch_types::{Hash32, Height, SecretKey, SubjectId, TxId, document::DocumentId, hash::domain_hash};
 
-use crate::{Client, DocumentDraft, DraftFile, Error, Issuing, Order, error::Verdict};
+use self::content::{Kept, OF_FILE, content_of, id_of, json, kept, made};
+use crate::{Client, DocumentDraft, Error, Issuing, error::Verdict};
 
-/// Bytes hashed at a time.
-const READ_BYTES: usize = 256 << 10;
 /// First pause while no node answers; doubles up to the longest.
 const PAUSE: Duration = Duration::from_millis(250);
 const PAUSE_MAX: Duration = Duration::from_secs(10);
@@ -61,7 +60,7 @@ pub enum Fate {
         /// Its height.
         height: Option<Height>,
     },
-    /// Node or contract refuse its content.
+    /// Node or contract refuse its content, or one of its files is not there as it was put.
     Refused {
         /// Why, stable.
         code: String,
@@ -94,32 +93,6 @@ pub struct OutboxReport {
     pub refused: u64,
     /// Documents that refer to what is not in force yet; they still wait.
     pub early: u64,
-}
-
-/// A file of a draft.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct KeptFile {
-    field: String,
-    path: PathBuf,
-    name: String,
-    media: String,
-}
-
-/// A draft as it is kept.
-#[derive(Clone, PartialEq, Serialize, Deserialize)]
-struct Kept {
-    name: String,
-    /// Counts contents that were refused under this name: each gets an id of its own.
-    attempt: u32,
-    schema: String,
-    schema_version: Option<u32>,
-    values: Map<String, Value>,
-    parties: Vec<PartyEntry>,
-    references: Vec<ReferenceEntry>,
-    public: Vec<String>,
-    recipients: Vec<KeyRecipient>,
-    files: Vec<KeptFile>,
-    acts: Acts,
 }
 
 /// What is known of a name.
@@ -168,23 +141,51 @@ impl Outbox {
             return Err(Error::File { code: "outbox.busy", path: folder.into(), reason });
         }
         let outbox = Self { folder: folder.into(), last: std::sync::Mutex::new(0), _lock: lock };
-        let mut last = 0;
-        for number in outbox.waiting()? {
-            last = number;
-            // Put when the program was killed: what waits under this name must not be another content's.
-            if let Some(kept) = read::<Kept>(&outbox.place(number))?
-                && outbox.known(&kept.name)?.is_none()
-            {
-                let content = content_of(&kept)?;
-                outbox.note(&kept.name, &Known { content, attempt: kept.attempt, fate: Fate::Waiting })?;
-            }
-        }
-        *outbox.last.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = last;
+        let waiting = outbox.waiting()?;
+        *outbox.hold() = waiting.last().copied().unwrap_or(0);
+        outbox.recover(&waiting)?;
         Ok(outbox)
     }
 
+    /// Ends what the program that had the queue before was killed in the middle of. After it each name waits once at most, and
+    /// what waits is noted.
+    fn recover(&self, waiting: &[u64]) -> Result<(), Error> {
+        let mut names = BTreeSet::new();
+        for number in waiting {
+            let place = self.place(*number);
+            let Some(kept) = read::<Kept>(&place)? else { continue };
+            let content = content_of(&kept)?;
+            let known = self.known(&kept.name)?;
+            let waits = match known {
+                Some(known) if kept.attempt < known.attempt => false,
+                Some(known) if kept.attempt == known.attempt => {
+                    known.fate == Fate::Waiting && !names.contains(&kept.name)
+                }
+                // It was put, and not noted yet.
+                _ => {
+                    self.note(&kept.name, &Known { content, attempt: kept.attempt, fate: Fate::Waiting })?;
+                    true
+                }
+            };
+            if waits {
+                names.insert(kept.name);
+            } else {
+                // It ended, and was not removed yet; or the removal did not survive a loss of power.
+                remove(&place)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Held while what is known of a name is looked at and changed. It is whole whatever panicked.
+    fn hold(&self) -> MutexGuard<'_, u64> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Puts a document into the queue; when this returns it is on the disk. The name is the business system's own for it: the
-    /// same name is the same document, however often it is put. Returns what became of it so far.
+    /// same name is the same document, however often it is put. Returns what became of it so far. Files are read to their end: what
+    /// is in them is what is sent, or nothing is. What was refused waits again when it is put with another content, or with the
+    /// same if a file was at fault.
     ///
     /// # Errors
     /// `outbox.changed` when another content waits or was sent under this name: send that as a new version
@@ -192,16 +193,18 @@ impl Outbox {
     pub fn put(&self, name: &str, draft: &DocumentDraft, acts: &Acts) -> Result<Fate, Error> {
         let mut kept = kept(name, draft, acts)?;
         let content = content_of(&kept)?;
-        let mut last = self.last.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut last = self.hold();
         if let Some(known) = self.known(name)? {
-            match known.fate {
-                Fate::Refused { .. } if known.content != content => kept.attempt = known.attempt.saturating_add(1),
-                fate if known.content == content => return Ok(fate),
-                _ => {
+            let is_same = known.content == content;
+            kept.attempt = match known.fate {
+                Fate::Refused { code, .. } if is_same && code == OF_FILE => known.attempt,
+                fate if is_same => return Ok(fate),
+                Fate::Refused { .. } => known.attempt.saturating_add(1),
+                Fate::Waiting | Fate::Sent { .. } => {
                     let reason = format!("another content was put under the name {name:?}");
                     return Err(Error::File { code: "outbox.changed", path: self.folder.clone(), reason });
                 }
-            }
+            };
         }
         *last += 1;
         write(&self.place(*last), &kept)?;
@@ -285,15 +288,12 @@ impl Outbox {
             };
             match error.verdict() {
                 Verdict::Registered if !register.is_empty() && begun.elapsed() < patience => {
-                    let before = register.len();
-                    for alias in std::mem::take(&mut register) {
-                        if !client.is_registered(alias).await? {
-                            register.push(alias);
-                        }
-                    }
-                    if register.len() == before {
+                    match unregistered(client, &register).await {
+                        Ok(left) if left.len() < register.len() => register = left,
                         // The node that was asked is a block behind the one that refused.
-                        tokio::time::sleep(pause).await;
+                        Ok(_) => tokio::time::sleep(pause).await,
+                        Err(error) if error.verdict() == Verdict::Passing => tokio::time::sleep(pause).await,
+                        Err(error) => return Err(error),
                     }
                 }
                 Verdict::Early => return Ok(Ended::Early),
@@ -320,67 +320,27 @@ impl Outbox {
         register: &[SubjectId],
         issuings: &Issuings,
     ) -> Result<Fate, Error> {
-        let issuing = {
-            let mut known = issuings.lock().await;
-            let key = (kept.schema.clone(), kept.schema_version);
-            match known.get(&key) {
-                Some(issuing) => issuing.clone(),
-                None => {
-                    let issuing = client.issuing(&kept.schema, kept.schema_version).await?;
-                    known.insert(key, issuing.clone());
-                    issuing
-                }
-            }
-        };
-        let secret = signer.seed();
-        let of_name = domain_hash("vouch/outbox-id/1", &[secret, kept.name.as_bytes(), &kept.attempt.to_be_bytes()]);
-        let mut chosen = [0; 10];
-        chosen.copy_from_slice(&of_name.0[..10]);
-        let id = DocumentId::issued(issuing.member(), chosen);
-        let mut files = Vec::with_capacity(kept.files.len());
-        let mut content = json(kept)?;
-        for file in &kept.files {
-            let hash = hash_of(file.path.clone()).await?;
-            content.push_str(&hash.to_string());
-            files.push(DraftFile::from_path(&file.field, &file.path, &file.media)?.named(&file.name).of_content(hash));
+        let issuing = issuing_of(client, kept, kept.schema_version, issuings).await?;
+        let id = id_of(kept, issuing.member(), signer);
+        let end = sent(client, signer, kept, (id, register), &issuing, issuings).await;
+        let lacks_file = end.as_ref().is_err_and(|error| error.code() == OF_FILE);
+        // It may be on the chain since a try of which nothing was heard, and what is under its id is nobody else's.
+        if lacks_file && client.document_version(id, 1).await?.is_some() {
+            return Ok(Fate::Sent { id, transaction: None, height: None });
         }
-        let draft = DocumentDraft {
-            schema: kept.schema.clone(),
-            schema_version: Some(issuing.schema().version),
-            values: kept.values.clone(),
-            parties: kept.parties.clone(),
-            references: kept.references.clone(),
-            public: kept.public.clone(),
-            recipients: kept.recipients.clone(),
-            files,
-        };
-        let order = Order {
-            id,
-            seed: domain_hash("vouch/outbox-seed/1", &[secret, id.as_bytes(), content.as_bytes()]).0,
-            register: register.to_vec(),
-            sign: kept.acts.sign,
-            sign_for: kept.acts.sign_for.clone(),
-        };
-        match client.submit_ordered(&issuing, &draft, &order, signer).await {
-            Ok(done) => Ok(Fate::Sent { id, transaction: Some(done.transaction), height: Some(done.height) }),
-            Err(error) if error.verdict() == Verdict::Taken => {
-                match client.ordered_is_there(&issuing, &draft, &order).await? {
-                    Some(true) => Ok(Fate::Sent { id, transaction: None, height: None }),
-                    // The node that was asked is a block behind the one that refused.
-                    None if error.code() != "stage.taken" => {
-                        Err(Error::Timeout(format!("document {id} is not known yet")))
-                    }
-                    _ => Err(error),
-                }
-            }
-            Err(error) => Err(error),
-        }
+        end
     }
 
     fn end(&self, kept: &Kept, place: &Path, fate: Fate) -> Result<(), Error> {
-        let known = Known { content: content_of(kept)?, attempt: kept.attempt, fate };
-        self.note(&kept.name, &known)?;
-        fs::remove_file(place).map_err(|error| Error::file_io(place, error))
+        let _held = self.hold();
+        let waits =
+            self.known(&kept.name)?.is_none_or(|known| (known.attempt, known.fate) == (kept.attempt, Fate::Waiting));
+        // Sent twice at a time, it has ended already.
+        if waits {
+            let known = Known { content: content_of(kept)?, attempt: kept.attempt, fate };
+            self.note(&kept.name, &known)?;
+        }
+        remove(place)
     }
 
     fn place(&self, number: u64) -> PathBuf {
@@ -413,51 +373,56 @@ impl Outbox {
     }
 }
 
-fn kept(name: &str, draft: &DocumentDraft, acts: &Acts) -> Result<Kept, Error> {
-    let file = |file: &DraftFile| {
-        let path = file.path().ok_or_else(|| Error::Construction(format!("the file {} is a stream", file.name)))?;
-        let path = path.canonicalize().map_err(|error| Error::file_io(path, error))?;
-        Ok(KeptFile { field: file.field.clone(), path, name: file.name.clone(), media: file.media.clone() })
+/// What documents of a schema have in common; of its newest version when none is named.
+async fn issuing_of(client: &Client, kept: &Kept, version: Option<u32>, issuings: &Issuings) -> Result<Issuing, Error> {
+    let mut known = issuings.lock().await;
+    let key = (kept.schema.clone(), version);
+    if let Some(issuing) = known.get(&key) {
+        return Ok(issuing.clone());
+    }
+    let issuing = client.issuing(&kept.schema, version).await?;
+    known.insert(key, issuing.clone());
+    Ok(issuing)
+}
+
+/// Sends what was put under an id, once; or finds that it is there.
+async fn sent(
+    client: &Client,
+    signer: &SecretKey,
+    kept: &Kept,
+    (id, register): (DocumentId, &[SubjectId]),
+    issuing: &Issuing,
+    issuings: &Issuings,
+) -> Result<Fate, Error> {
+    let document = made(kept, issuing, register, id, signer).await?;
+    let error = match client.submit_ordered(issuing, &document.draft, &document.order, signer).await {
+        Ok(done) => return Ok(Fate::Sent { id, transaction: Some(done.transaction), height: Some(done.height) }),
+        Err(error) if error.verdict() == Verdict::Taken => error,
+        Err(error) => return Err(error),
     };
-    Ok(Kept {
-        name: name.to_owned(),
-        attempt: 0,
-        schema: draft.schema.clone(),
-        schema_version: draft.schema_version,
-        values: draft.values.clone(),
-        parties: draft.parties.clone(),
-        references: draft.references.clone(),
-        public: draft.public.clone(),
-        recipients: draft.recipients.clone(),
-        files: draft.files.iter().map(file).collect::<Result<_, Error>>()?,
-        acts: acts.clone(),
-    })
+    let Some(there) = client.document_version(id, 1).await? else {
+        // The node that was asked is a block behind the one that refused.
+        let is_behind = error.code() != "stage.taken";
+        return Err(if is_behind { Error::Timeout(format!("document {id} is not known yet")) } else { error });
+    };
+    // The schema may have a newer version since it was sent.
+    let issuing = issuing_of(client, kept, Some(there.content.schema_version), issuings).await?;
+    let document = made(kept, &issuing, register, id, signer).await?;
+    match client.ordered_is_there(&issuing, &document.draft, &document.order).await? {
+        Some(true) => Ok(Fate::Sent { id, transaction: None, height: None }),
+        _ => Err(error),
+    }
 }
 
-/// Of a draft, however often one was refused under its name.
-fn content_of(kept: &Kept) -> Result<Hash32, Error> {
-    let same = Kept { attempt: 0, ..kept.clone() };
-    Ok(domain_hash("vouch/outbox-content/1", &[json(&same)?.as_bytes()]))
-}
-
-async fn hash_of(path: PathBuf) -> Result<Hash32, Error> {
-    let hash = move || {
-        let failed = |error: std::io::Error| Error::file_io(&path, error);
-        let mut file = File::open(&path).map_err(failed)?;
-        let (mut hasher, mut piece) = (blake3::Hasher::new(), vec![0; READ_BYTES]);
-        loop {
-            let count = file.read(&mut piece).map_err(failed)?;
-            if count == 0 {
-                return Ok(Hash32(*hasher.finalize().as_bytes()));
-            }
-            hasher.update(&piece[..count]);
+/// Those of some persons who are not registered.
+async fn unregistered(client: &Client, register: &[SubjectId]) -> Result<Vec<SubjectId>, Error> {
+    let mut left = Vec::with_capacity(register.len());
+    for alias in register {
+        if !client.is_registered(*alias).await? {
+            left.push(*alias);
         }
-    };
-    tokio::task::spawn_blocking(hash).await.map_err(|error| Error::Configuration(error.to_string()))?
-}
-
-fn json(value: &impl Serialize) -> Result<String, Error> {
-    serde_json::to_string(value).map_err(|error| Error::Construction(error.to_string()))
+    }
+    Ok(left)
 }
 
 fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, Error> {
@@ -468,88 +433,21 @@ fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, Error> {
     }
 }
 
+/// What is not there is as good as removed.
+fn remove(path: &Path) -> Result<(), Error> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(Error::file_io(path, error)),
+        _ => Ok(()),
+    }
+}
+
 /// Whole or not at all, and there after a loss of power.
 fn write(path: &Path, value: &impl Serialize) -> Result<(), Error> {
     let text = json(value)?;
-    let part = path.with_extension("part");
-    let written = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&part)
-        .and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all()))
-        .and_then(|()| fs::rename(&part, path))
-        .and_then(|()| File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all());
-    written.map_err(|error| Error::file_io(path, error))
+    // The queue's folder is one program's, and a name is written by one thread at a time.
+    let mut draft = Draft::alone(path).map_err(|error| Error::file_io(path, error))?;
+    draft.write_all(text.as_bytes()).and_then(|()| draft.keep()).map_err(|error| Error::file_io(path, error))
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    fn draft(value: &str) -> DocumentDraft {
-        let Value::Object(values) = json!({ "name": value }) else { panic!("an object") };
-        DocumentDraft { schema: "s".into(), values, ..DocumentDraft::default() }
-    }
-
-    #[test]
-    fn a_name_is_one_document_and_survives_the_program() {
-        let folder = tempfile::tempdir().unwrap();
-        let acts = Acts::default();
-        {
-            let outbox = Outbox::open(folder.path()).unwrap();
-            assert_eq!(outbox.put("1", &draft("a"), &acts).unwrap(), Fate::Waiting);
-            assert_eq!(outbox.put("1", &draft("a"), &acts).unwrap(), Fate::Waiting);
-            assert_eq!(outbox.put("1", &draft("b"), &acts).unwrap_err().code(), "outbox.changed");
-            assert_eq!(outbox.put("2", &draft("a"), &acts).unwrap(), Fate::Waiting);
-            assert_eq!(Outbox::open(folder.path()).unwrap_err().code(), "outbox.busy");
-        }
-        let outbox = Outbox::open(folder.path()).unwrap();
-        assert_eq!((outbox.len().unwrap(), outbox.fate("3").unwrap()), (2, None));
-        outbox.put("3", &draft("c"), &acts).unwrap();
-        assert_eq!(outbox.waiting().unwrap().len(), 3);
-        // What was refused may be put again, corrected, as another document.
-        let place = outbox.place(outbox.waiting().unwrap()[0]);
-        let kept: Kept = read(&place).unwrap().unwrap();
-        outbox.end(&kept, &place, Fate::Refused { code: "x".into(), reason: String::new() }).unwrap();
-        assert!(matches!(outbox.put("1", &draft("a"), &acts).unwrap(), Fate::Refused { .. }));
-        assert_eq!(outbox.put("1", &draft("b"), &acts).unwrap(), Fate::Waiting);
-        let last = outbox.place(*outbox.waiting().unwrap().last().unwrap());
-        assert_eq!(read::<Kept>(&last).unwrap().unwrap().attempt, 1);
-    }
-
-    /// A name that was put when the program was killed is as taken as any other.
-    #[test]
-    fn what_a_kill_left_half_noted_is_noted() {
-        let folder = tempfile::tempdir().unwrap();
-        let acts = Acts::default();
-        {
-            let outbox = Outbox::open(folder.path()).unwrap();
-            outbox.put("1", &draft("a"), &acts).unwrap();
-            fs::remove_file(outbox.known_place("1")).unwrap();
-        }
-        let outbox = Outbox::open(folder.path()).unwrap();
-        assert_eq!(outbox.fate("1").unwrap(), Some(Fate::Waiting));
-        assert_eq!(outbox.put("1", &draft("b"), &acts).unwrap_err().code(), "outbox.changed");
-        assert_eq!((outbox.put("1", &draft("a"), &acts).unwrap(), outbox.len().unwrap()), (Fate::Waiting, 1));
-    }
-
-    #[test]
-    fn a_name_that_many_put_at_once_waits_once() {
-        let folder = tempfile::tempdir().unwrap();
-        let outbox = Outbox::open(folder.path()).unwrap();
-        std::thread::scope(|scope| {
-            for _ in 0..8 {
-                scope.spawn(|| {
-                    for name in 0..20 {
-                        outbox.put(&name.to_string(), &draft("a"), &Acts::default()).unwrap();
-                    }
-                });
-            }
-        });
-        assert_eq!(outbox.len().unwrap(), 20);
-    }
-}
+mod tests;

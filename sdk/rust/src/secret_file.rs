@@ -1,7 +1,8 @@
 //! Files that keep other secret bytes than a key of the chain, such as the key of a certificate authority.
 //!
 //! The bytes are sealed with XChaCha20-Poly1305 in one file; what opens them comes from a [key file](crate::keystore)
-//! beside it, `NAME.lock`, which a password protects. Both are for their owner only and never overwritten.
+//! beside it, `NAME.lock`, which a password protects. Both are for their owner only and never overwritten. A lock without its
+//! file is what a crash left: the next file of that name is sealed with it, if it is under the same password.
 
 use std::{
     fs::{self, File},
@@ -51,12 +52,38 @@ pub fn save(path: &Path, kind: &str, secret: &[u8], password: Option<&Password>)
         return Err(KeystoreError::Exists(path.into()));
     }
     let system = KeystoreError::System;
-    let lock = keystore::generate()?;
+    let lock_path = lock_path(path);
+    let left = left_behind(&lock_path, password)?;
+    let is_left = left.is_some();
+    let lock = left.map_or_else(keystore::generate, Ok)?;
     let nonce = random::<NONCE_BYTES>().map_err(|error| system(error.to_string()))?;
     let sealed = cipher(&lock, kind).encrypt(&XNonce::from(nonce), Payload { msg: secret, aad: kind.as_bytes() });
     let sealed = sealed.map_err(|_| system("the secret could not be encrypted".into()))?;
-    keystore::save(&lock_path(path), &lock, password)?;
-    keystore::write_new(path, &[MAGIC, &nonce, &sealed].concat())
+    if !is_left {
+        keystore::save(&lock_path, &lock, password)?;
+    }
+    keystore::write_new(path, &[MAGIC, &nonce, &sealed].concat()).inspect_err(|_| {
+        if !is_left {
+            // It opens nothing. Where it stays it is found again.
+            drop(fs::remove_file(&lock_path));
+        }
+    })
+}
+
+/// The lock of a file that is not there, as a crash between the two leaves it. It is used and never replaced: the file that it
+/// opens may only have been moved away.
+fn left_behind(lock_path: &Path, password: Option<&Password>) -> Result<Option<SecretKey>, KeystoreError> {
+    if !lock_path.exists() {
+        return Ok(None);
+    }
+    let exists = || KeystoreError::Exists(lock_path.into());
+    if keystore::is_encrypted(lock_path)? != password.is_some() {
+        return Err(exists());
+    }
+    match keystore::load(lock_path, password) {
+        Err(KeystoreError::WrongPassword(_)) => Err(exists()),
+        opened => opened.map(Some),
+    }
 }
 
 /// Reads secret bytes of a kind.
@@ -106,8 +133,7 @@ pub fn destroy(path: &Path) -> Result<(), KeystoreError> {
             file.write_all(&vec![0; length])?;
             file.sync_all()?;
             fs::remove_file(&path)?;
-            File::open(path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new(".")))?
-                .sync_all()
+            vouch_files::sync_folder(&path)
         };
         match destroyed() {
             // Cut off between the two before.
@@ -153,6 +179,35 @@ mod tests {
             "keystore.malformed",
             "another's lock"
         );
+    }
+
+    #[test]
+    fn a_lock_that_a_crash_left_is_used_and_never_replaced() {
+        let dir = tempfile::tempdir().expect("dir");
+        let path = dir.path().join("ca.key");
+        let password = Password::new("correct horse");
+        save(&path, "authority", b"first", Some(&password)).expect("saves");
+        let moved = dir.path().join("moved.key");
+        fs::rename(&path, &moved).expect("moves");
+        let lock = fs::read(lock_path(&path)).expect("bytes");
+        for other in [None, Some(&Password::new("another"))] {
+            assert_eq!(code(save(&path, "authority", b"second", other)), "keystore.exists");
+        }
+        assert!(!path.exists());
+        save(&path, "authority", b"second", Some(&password)).expect("saves");
+        assert_eq!(load(&path, "authority", Some(&password)).expect("opens").as_slice(), b"second");
+        assert_eq!(fs::read(lock_path(&path)).expect("bytes"), lock);
+        fs::rename(&moved, &path).expect("moves back");
+        assert_eq!(load(&path, "authority", Some(&password)).expect("opens").as_slice(), b"first");
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_written_leaves_no_lock() {
+        let dir = tempfile::tempdir().expect("dir");
+        let path = dir.path().join("ca.key");
+        std::os::unix::fs::symlink(dir.path().join("nowhere"), &path).expect("links");
+        assert_eq!(code(save(&path, "authority", b"secret bytes", None)), "keystore.exists");
+        assert!(!lock_path(&path).exists());
     }
 
     #[test]

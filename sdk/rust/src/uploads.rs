@@ -137,6 +137,11 @@ impl DraftFile {
         self
     }
 
+    /// BLAKE3 of what is in it, where it was named.
+    pub(crate) const fn known_content(&self) -> Option<Hash32> {
+        self.content
+    }
+
     /// Its length.
     pub(crate) async fn size(&self) -> Result<u64, Error> {
         match &self.source {
@@ -520,7 +525,8 @@ impl Uploader<'_> {
                         reason: format!("it had {offset} bytes of {} and has {} now", sending.file.name, view.offset),
                     });
                 }
-                Ok(_) => {}
+                // It is there and took nothing: it needs a moment, or another node was asked.
+                Ok(_) => tokio::time::sleep(LOOK_EVERY).await,
                 Err(error) if error.is_passing() => tokio::time::sleep(LOOK_EVERY).await,
                 Err(error) => return Err(error),
             }

@@ -13,10 +13,11 @@ use vouch_types::{
 };
 
 use crate::{
-    Attached, Fault, Found, Mapping, Node, Numbers, Original, Place, Record, UplinkKey,
+    Attached, Fault, Found, Mapping, Node, Numbers, Original, Place, Reason, Record, UplinkKey,
     attached::Attachments,
     keys::PERSON,
     mapping::{FieldRules, GroupMap, PartyMap, ReferenceMap},
+    reason::{self, Known},
     value::{self, NumberForm, Wrong},
 };
 
@@ -136,13 +137,13 @@ impl Applier {
     /// What is wrong with them, the first of it.
     pub fn document(&self, records: &[Record], found: &Found) -> Result<Row, Vec<Fault>> {
         let Some((record, others)) = records.split_first() else {
-            return Err(vec![Fault::new("uplink.group", &*found.name, "a document of no rows")]);
+            return Err(vec![Fault::new("uplink.group", &*found.name, reason::NO_ROWS)]);
         };
         let mut faults = Vec::new();
         let number = self.number(record);
         if number.is_empty() {
             let column = self.mapping.number.first().map_or("number", String::as_str);
-            faults.push(Fault::new("uplink.required", record.cell(column), "the business number is empty"));
+            faults.push(Fault::new("uplink.required", record.cell(column), reason::NO_NUMBER));
         }
         self.compare(record, others, &mut faults);
         let (mut values, files) = self.values(record, found, &mut faults);
@@ -157,7 +158,7 @@ impl Applier {
         if let Some((column, None)) = self.mapping.watermark.as_ref().map(|column| (column, &mark))
             && Original::of(&found.name).is_none()
         {
-            faults.push(Fault::new("uplink.required", record.cell(column), "the watermark is empty"));
+            faults.push(Fault::new("uplink.required", record.cell(column), reason::NO_MARK));
         }
         if !faults.is_empty() {
             if !others.is_empty() {
@@ -247,15 +248,16 @@ impl Applier {
                     faults.push(Fault::new(
                         "uplink.required",
                         place_of(record, field),
-                        format!("the field {} must not be empty", rule.name),
+                        reason::EMPTY_FIELD.with(&[&rule.name]),
                     ));
                 }
                 Ok(Value::Null) => {}
                 Ok(value) => {
                     values.insert(rule.name.clone(), value);
                 }
-                Err((code, reason)) => {
-                    faults.push(Fault::new(code, place_of(record, field), format!("{reason} (field {})", rule.name)));
+                Err((code, wrong)) => {
+                    let wrong = wrong.and(reason::IN_FIELD.with(&[&rule.name]));
+                    faults.push(Fault::new(code, place_of(record, field), wrong));
                 }
             }
         }
@@ -269,9 +271,7 @@ impl Applier {
             let found = text.map(|text| Engine::builtin().scan_field(&text, Some(field))).unwrap_or_default();
             if let Some(finding) = found.iter().find(|finding| finding.level >= Grade::SENSITIVE) {
                 let place = self.mapping.fields.get(name).map_or_else(String::new, |field| place_of(record, &field.0));
-                let reason =
-                    format!("the field {name} stands in clear and holds sensitive text (rule {})", finding.rule);
-                faults.push(Fault::new("uplink.sensitive", place, reason));
+                faults.push(Fault::new("uplink.sensitive", place, reason::SENSITIVE.with(&[name, &finding.rule])));
             }
         }
     }
@@ -285,8 +285,8 @@ impl Applier {
         for record in others {
             for column in &columns {
                 if !is_same(record.get(column), first.get(column)) && faults.len() < FAULTS_MAX {
-                    let reason = format!("it differs from {}; all rows of a document say the same here", first.place);
-                    faults.push(Fault::new("uplink.group", record.cell(column), reason));
+                    let differs = reason::DIFFERS.with(&[&first.place]);
+                    faults.push(Fault::new("uplink.group", record.cell(column), differs));
                 }
             }
         }
@@ -300,18 +300,18 @@ impl Applier {
             for (name, rules) in &group.line {
                 let wrong = match self.value(record, rules.0.kind.unwrap_or(FieldKind::Text), &rules.0) {
                     Ok(Value::Null) if rules.0.optional => continue,
-                    Ok(Value::Null) => ("uplink.required", "it must not be empty, unless it is optional".to_owned()),
+                    Ok(Value::Null) => ("uplink.required", reason::EMPTY_CELL.into()),
                     Ok(value) => {
                         line.insert(name.clone(), value);
                         continue;
                     }
                     Err(wrong) => wrong,
                 };
-                let reason = format!("{} (field {}, cell {name})", wrong.1, group.field);
-                faults.push(Fault::new(wrong.0, place_of(record, &rules.0), reason));
+                let why = wrong.1.and(reason::IN_CELL.with(&[&group.field, name]));
+                faults.push(Fault::new(wrong.0, place_of(record, &rules.0), why));
             }
             if line.is_empty() {
-                faults.push(Fault::new("uplink.group", record.place.to_string(), "the row has nothing for a line"));
+                faults.push(Fault::new("uplink.group", record.place.to_string(), reason::NO_LINE));
             }
             if faults.len() >= FAULTS_MAX {
                 break;
@@ -337,7 +337,7 @@ impl Applier {
         let text = match field.codes.get(&text) {
             Some(meant) => meant.clone(),
             None if field.codes.is_empty() => text,
-            None => return Err(("uplink.code", "a word that the mapping's codes do not have".into())),
+            None => return Err(("uplink.code", reason::WORD.into())),
         };
         let form = NumberForm {
             decimal: field.decimal.unwrap_or('.'),
@@ -346,14 +346,12 @@ impl Applier {
         };
         Ok(match kind {
             FieldKind::Text if text.len() > TEXT_BYTES_MAX => {
-                return Err(("uplink.too_long", format!("a text of more than {} KiB", TEXT_BYTES_MAX >> 10)));
+                return Err(("uplink.too_long", reason::LONG_TEXT.with(&[&(TEXT_BYTES_MAX >> 10)])));
             }
             FieldKind::Text if !field.formula && value::is_formula(&text) => {
-                let reason =
-                    "the text begins like a formula of a spreadsheet; let it with formula = true if it is meant";
-                return Err(("uplink.formula", reason.into()));
+                return Err(("uplink.formula", reason::FORMULA.into()));
             }
-            FieldKind::Text if text.contains('\0') => return Err(("uplink.format", "a zero character".into())),
+            FieldKind::Text if text.contains('\0') => return Err(("uplink.format", reason::ZERO.into())),
             // The name of a file is looked for beside the source.
             FieldKind::Text | FieldKind::Attachment => Value::from(text),
             FieldKind::Code => Value::from(value::code(&text)?),
@@ -399,8 +397,7 @@ impl Applier {
                         Some(meant) => Party::member(meant),
                         None if party.codes.is_empty() => Party::member(&text),
                         None => {
-                            let reason = "a word that the mapping's codes do not have";
-                            faults.push(Fault::new("uplink.code", record.cell(column), reason));
+                            faults.push(Fault::new("uplink.code", record.cell(column), reason::WORD));
                             continue;
                         }
                     }
@@ -412,10 +409,8 @@ impl Applier {
             }
             let count = entries.len() - before;
             if count < usize::from(rule.min) || count > usize::from(rule.max) {
-                let count = said(count, rule.max.into());
-                let reason =
-                    format!("{count} parties in the role {}, which has {} to {}", rule.role, rule.min, rule.max);
-                faults.push(Fault::new("uplink.required", cell_of(records, column), reason));
+                let why = counted([reason::PARTIES, reason::PARTIES_MANY], count, &rule.role, (rule.min, rule.max));
+                faults.push(Fault::new("uplink.required", cell_of(records, column), why));
             }
         }
         (entries, register)
@@ -441,10 +436,9 @@ impl Applier {
             }
             let count = entries.len() - before;
             if count < usize::from(rule.min) || count > usize::from(rule.max) {
-                let count = said(count, rule.max.into());
-                let reason =
-                    format!("{count} references {}, of which there are {} to {}", rule.name, rule.min, rule.max);
-                faults.push(Fault::new("uplink.required", cell_of(records, column), reason));
+                let kinds = [reason::REFERENCES, reason::REFERENCES_MANY];
+                let why = counted(kinds, count, &rule.name, (rule.min, rule.max));
+                faults.push(Fault::new("uplink.required", cell_of(records, column), why));
             }
         }
         entries
@@ -465,16 +459,20 @@ fn those(records: &[Record], each: bool) -> &[Record] {
     if each { records } else { records.get(..1).unwrap_or_default() }
 }
 
-/// A count of what is not counted on once it is too much.
-fn said(count: usize, most: usize) -> String {
-    if count > most { format!("more than {most}") } else { count.to_string() }
+/// That a count is not within its bounds; what is too much is not counted on.
+fn counted([few, many]: [Known; 2], count: usize, name: &str, (min, max): (u8, u8)) -> Reason {
+    if count > usize::from(max) {
+        many.with(&[&max, &name, &min, &max])
+    } else {
+        few.with(&[&count, &name, &min, &max])
+    }
 }
 
 /// A row that adds nothing where every one should.
 fn lacking(records: &[Record], is_lacking: impl Fn(&Record) -> bool, column: &str, faults: &mut Vec<Fault>) {
     let room = FAULTS_MAX.saturating_sub(faults.len());
     for record in records.iter().filter(|record| is_lacking(record)).take(room) {
-        faults.push(Fault::new("uplink.required", record.cell(column), "every row of a document names one here"));
+        faults.push(Fault::new("uplink.required", record.cell(column), reason::EACH));
     }
 }
 
@@ -522,7 +520,7 @@ fn plain_text(record: &Record, field: &FieldRules) -> Result<String, Wrong> {
     let mut parts = Vec::new();
     for name in field.from.names() {
         let text = record.get(name).map_or(Some(String::new()), |(_, node)| node.text());
-        let Some(text) = text else { return Err(("uplink.format", "several values where one is expected".into())) };
+        let Some(text) = text else { return Err(("uplink.format", reason::SEVERAL.into())) };
         let text = if field.keep_blanks { text } else { text.trim().to_owned() };
         if !text.is_empty() {
             parts.push(text);

@@ -12,14 +12,12 @@ use std::{
 
 use vouch_types::Hash32;
 
-use crate::{Found, value::Wrong};
+use crate::{Found, reason::FILE_HELD, value::Wrong};
 
 /// So much of a file's ends is looked at for a password.
 const TAIL_BYTES: u64 = 64 << 10;
 /// Where a PDF begins at the latest.
 const HEAD_BYTES: usize = 1_024;
-/// Bytes hashed at a time.
-const READ_BYTES: usize = 256 << 10;
 /// Files whose hashes are kept between the check and the sending.
 const KNOWN_MAX: usize = 200_000;
 
@@ -66,10 +64,10 @@ impl std::fmt::Debug for Attachments {
 impl Attachments {
     /// The file of a field, by its path below the source's folder.
     pub(crate) fn take(&self, field: &str, name: &str, found: &Found) -> Result<Attached, Wrong> {
-        let wrong = |reason: &str| ("uplink.file", reason.to_owned());
-        let failed = |error: io::Error| ("uplink.file", error.to_string());
+        let wrong = |reason: &str| -> Wrong { ("uplink.file", reason.into()) };
+        let failed = |error: io::Error| -> Wrong { ("uplink.file", error.to_string().into()) };
         if found.held.is_some() {
-            return Err(wrong("files of rows are sent by vouch doc uplink only"));
+            return Err(("uplink.file", FILE_HELD.into()));
         }
         let relative = Path::new(name);
         if !relative.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir)) {
@@ -94,7 +92,7 @@ impl Attachments {
     }
 
     fn hash(&self, path: &Path, data: &Metadata) -> Result<Hash32, Wrong> {
-        let failed = |error: io::Error| ("uplink.file", error.to_string());
+        let failed = |error: io::Error| -> Wrong { ("uplink.file", error.to_string().into()) };
         let seen = (data.len(), data.modified().ok());
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(path).copied();
         if let Some((_, hash)) = known.filter(|(before, _)| *before == seen && seen.1.is_some()) {
@@ -113,15 +111,15 @@ impl Attachments {
     }
 }
 
+#[cfg(feature = "native")]
 fn hash_of(path: &Path) -> io::Result<Hash32> {
-    let (mut file, mut hasher, mut piece) = (File::open(path)?, blake3::Hasher::new(), vec![0; READ_BYTES]);
-    loop {
-        let count = file.read(&mut piece)?;
-        if count == 0 {
-            return Ok(Hash32(*hasher.finalize().as_bytes()));
-        }
-        hasher.update(piece.get(..count).unwrap_or_default());
-    }
+    vouch_files::hash(path).map(Hash32)
+}
+
+/// A browser has no files of rows.
+#[cfg(not(feature = "native"))]
+fn hash_of(_: &Path) -> io::Result<Hash32> {
+    Err(io::ErrorKind::Unsupported.into())
 }
 
 /// Whether a PDF's trailer names an encryption.

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use crate::{Fault, sorter::Sorter};
+use crate::{Fault, reason::SAME_MANY, sorter::Sorter};
 
 /// Most duplicates that are told; a source with more is not numbered by these columns.
 pub(crate) const DUPLICATES_MAX: usize = 100_000;
@@ -56,9 +56,7 @@ impl Duplicates {
                 continue;
             };
             if repeated.len() >= DUPLICATES_MAX {
-                let reason = format!(
-                    "more than {DUPLICATES_MAX} rows have a number that stood before; number them by other columns"
-                );
+                let reason = SAME_MANY.with(&[&DUPLICATES_MAX]);
                 return Err(Fault::new("uplink.duplicate_number", "number", reason));
             }
             if is_whole(before.job) {

@@ -2,22 +2,24 @@
 
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer, ser::SerializeStruct as _};
 
-/// A fault.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+use crate::Reason;
+
+/// A fault. As JSON it has its reason in English and, as `why`, its parts.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
     /// Stable code, one of `uplink.*`.
     pub code: &'static str,
     /// Where: file, sheet, line, column.
     pub place: String,
     /// What is wrong.
-    pub reason: String,
+    pub reason: Reason,
 }
 
 impl Fault {
     /// A fault at a place.
-    pub fn new(code: &'static str, place: impl Into<String>, reason: impl Into<String>) -> Self {
+    pub fn new(code: &'static str, place: impl Into<String>, reason: impl Into<Reason>) -> Self {
         Self { code, place: place.into(), reason: reason.into() }
     }
 
@@ -27,8 +29,19 @@ impl Fault {
     }
 
     /// The mapping says something that cannot be done.
-    pub fn mapping(place: impl Into<String>, reason: impl Into<String>) -> Self {
+    pub fn mapping(place: impl Into<String>, reason: impl Into<Reason>) -> Self {
         Self::new("uplink.mapping", place, reason)
+    }
+}
+
+impl Serialize for Fault {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut fault = serializer.serialize_struct("Fault", 4)?;
+        fault.serialize_field("code", self.code)?;
+        fault.serialize_field("place", &self.place)?;
+        fault.serialize_field("reason", &self.reason.to_string())?;
+        fault.serialize_field("why", self.reason.parts())?;
+        fault.end()
     }
 }
 

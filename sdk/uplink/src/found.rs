@@ -7,7 +7,7 @@ use std::{
     sync::Arc,
 };
 
-use crate::{Fault, source::Kind};
+use crate::{Fault, reason::WORKBOOK, source::Kind};
 
 /// So much of a file says what it is.
 pub const HEAD_BYTES: u64 = 512;
@@ -86,8 +86,7 @@ impl Kind {
         if beginning.starts_with(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1")
             && matches!(extension.as_str(), "xlsx" | "xls" | "xlsm")
         {
-            let reason = "the workbook is encrypted, or in the old form XLS; save it as XLSX without a password";
-            return Err(Fault::new("uplink.encrypted", name, reason));
+            return Err(Fault::new("uplink.encrypted", name, WORKBOOK));
         }
         if name.to_ascii_lowercase().ends_with(POSTGRES) {
             return Ok(Some(Self::Postgres));

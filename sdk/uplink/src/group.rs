@@ -17,6 +17,7 @@ use std::{
 use crate::{
     Fault, Record,
     kept::{Keeper, Kept, Spot},
+    reason::{NO_NUMBER, NOBODYS},
     sorter::{Sorter, read_entry},
     source::{Broken, RECORD_BYTES_MAX, Reader},
     work::{At, WorkFile},
@@ -66,7 +67,7 @@ impl Gathered {
                 Some(fault) => return Err(one(unknown(fault.clone()))),
             };
             if number.is_empty() {
-                let nobody = || Fault::new("uplink.group", record.place.to_string(), "the business number is empty");
+                let nobody = || Fault::new("uplink.group", record.place.to_string(), NO_NUMBER);
                 return Err(one(unknown(fault.unwrap_or_else(nobody))));
             }
             let spot = keeper.add(&record, fault.as_ref()).map_err(one)?;
@@ -86,8 +87,7 @@ impl Gathered {
 }
 
 fn unknown(fault: Fault) -> Fault {
-    let reason = format!("{}; so nobody can tell which document lacks this row: mend it or take it out", fault.reason);
-    Fault { reason, ..fault }
+    Fault { reason: fault.reason.and(NOBODYS), ..fault }
 }
 
 fn entry<const N: usize>(heads: [&[u8]; 2], spot: Spot) -> [u8; N] {

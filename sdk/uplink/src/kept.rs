@@ -9,7 +9,8 @@ use std::{
 use vouch_types::api::kind_of;
 
 use crate::{
-    Fault, Node, Place, Record,
+    Fault, Node, Place, Reason, Record,
+    reason::LONG_RUN,
     source::{Broken, Item, KEPT_BYTES_MAX, Reader},
     work::{At, WorkFile},
 };
@@ -75,7 +76,7 @@ impl Keeper {
         self.byte = spot.byte + u64::from(length);
         self.buffer = buffer;
         if self.byte > KEPT_BYTES_MAX {
-            let reason = format!("more than {} GiB in one run; read it in parts", KEPT_BYTES_MAX >> 30);
+            let reason = LONG_RUN.with(&[&(KEPT_BYTES_MAX >> 30)]);
             return Err(Fault::new("uplink.too_long", record.place.to_string(), reason));
         }
         Ok(spot)
@@ -196,7 +197,13 @@ fn put(record: &Record, columns: Option<&[String]>, fault: Option<&Fault>, out: 
     }
     out.push(u8::from(fault.is_some()));
     if let Some(fault) = fault {
-        [fault.code, &fault.place, &fault.reason].into_iter().for_each(|text| put_text(text, out));
+        [fault.code, &fault.place].into_iter().for_each(|text| put_text(text, out));
+        put_count(fault.reason.parts().len(), out);
+        for part in fault.reason.parts() {
+            put_text(part.code, out);
+            put_count(part.values.len(), out);
+            part.values.iter().for_each(|value| put_text(value, out));
+        }
     }
     put_count(record.values.len(), out);
     record.values.iter().for_each(|node| put_node(node, out));
@@ -253,20 +260,29 @@ impl Bytes<'_> {
         })
     }
 
+    fn texts(&mut self) -> io::Result<Vec<String>> {
+        let count = self.count()?;
+        (0..count).map(|_| self.text()).collect()
+    }
+
+    fn reason(&mut self) -> io::Result<Reason> {
+        let count = self.count()?;
+        let part = |_| -> io::Result<_> { Ok((self.text()?, self.texts()?)) };
+        let parts = (0..count).map(part).collect::<io::Result<_>>()?;
+        Reason::kept(parts).ok_or_else(|| ErrorKind::InvalidData.into())
+    }
+
     fn record(&mut self, shape: &Shape) -> io::Result<(Record, Option<Fault>)> {
         let (record, line, byte) = (self.number()?, self.number()?, self.number()?);
         let columns = match self.byte()? {
             0 => Arc::clone(&shape.columns),
-            _ => {
-                let count = self.count()?;
-                (0..count).map(|_| self.text()).collect::<io::Result<Vec<_>>>()?.into()
-            }
+            _ => self.texts()?.into(),
         };
         let fault = match self.byte()? {
             0 => None,
             _ => {
                 let code = kind_of(&self.text()?).map_or("uplink.format", |kind| kind.code);
-                Some(Fault::new(code, self.text()?, self.text()?))
+                Some(Fault::new(code, self.text()?, self.reason()?))
             }
         };
         let count = self.count()?;

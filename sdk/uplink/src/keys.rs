@@ -1,8 +1,6 @@
 //! Ids from business numbers: the same number is the same document or person in every run, and nobody without the key can tell
 //! which number an id stands for.
 
-#[cfg(feature = "native")]
-use std::io::Write as _;
 use std::{
     collections::HashMap,
     fs,
@@ -78,15 +76,8 @@ impl UplinkKey {
         if Self::load(path)?.is_some() {
             return Err(Fault::new("uplink.key", place, "there is a key already"));
         }
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let make = || {
-            let mut file = tempfile::NamedTempFile::new_in(folder)?;
-            file.write_all(hex::encode(fresh).as_bytes())?;
-            file.as_file().sync_all()?;
-            file.persist(path).map_err(|error| error.error)?;
-            fs::File::open(folder)?.sync_all()
-        };
-        make().map_err(|error| Fault::io(place, &error))?;
+        let text = hex::encode(fresh);
+        vouch_files::write(path, text.as_bytes()).map_err(|error| Fault::io(place, &error))?;
         Ok(Self(fresh))
     }
 

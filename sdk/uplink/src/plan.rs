@@ -16,6 +16,7 @@ use crate::{
     duplicates::{Duplicates, Repeated, Standing},
     group::{Gathered, Group, Groups},
     kept::Kept,
+    reason,
     source::{Broken, Kind, ReadOptions},
 };
 
@@ -70,8 +71,7 @@ fn seen_of(found: &Found) -> Seen {
 }
 
 fn changed(found: &Found) -> Fault {
-    let reason = "the file was changed while it was worked with; nothing of it is sent from here on: run again";
-    Fault::new("uplink.source", found.name.to_string(), reason)
+    Fault::new("uplink.source", found.name.to_string(), reason::CHANGED)
 }
 
 /// Records that are no document.
@@ -153,11 +153,7 @@ fn together(job: &Job, group: std::io::Result<Group>) -> Result<Vec<Record>, Bad
         Ok(Group::Whole(records, faults)) => Err(Bad::Rows(records, faults)),
         Ok(Group::Excess(records)) => {
             let place = records.first().map(|record| record.place.to_string()).unwrap_or_default();
-            let reason = format!(
-                "more than {} rows or {} MiB of one document",
-                crate::group::ROWS_MAX,
-                crate::source::RECORD_BYTES_MAX >> 20
-            );
+            let reason = reason::GROUP_LONG.with(&[&crate::group::ROWS_MAX, &(crate::source::RECORD_BYTES_MAX >> 20)]);
             Err(Bad::Rows(records, vec![Fault::new("uplink.too_long", place, reason)]))
         }
         Err(error) => Err(Bad::Stop(vec![Fault::io(job.found.name.to_string(), &error)])),
@@ -300,7 +296,7 @@ impl Plan {
         if let Some((_, other)) = self.repeated.get(&(u32_of(cursor.number), row.place.record)) {
             let file = self.jobs.get(other.job as usize).map(|job| job.found.name.to_string()).unwrap_or_default();
             let column = applier.mapping.number.first().map_or("number", String::as_str);
-            let reason = format!("record {} of {file} has the same number", other.record);
+            let reason = reason::SAME_AS.with(&[&other.record, &file]);
             let place = records.first().map_or_else(|| row.place.to_string(), |record| record.cell(column));
             return Some(Err(Bad::Rows(records, vec![Fault::new("uplink.duplicate_number", place, reason)])));
         }
@@ -394,7 +390,7 @@ impl Plan {
             let (rows, place) = (u64::from(*rows), format!("{}, record {record}", job.found.name));
             tally.summary.documents -= 1;
             tally.summary.records -= rows;
-            tally.bad(rows, vec![Fault::new("uplink.duplicate_number", place, "another record has the same number")]);
+            tally.bad(rows, vec![Fault::new("uplink.duplicate_number", place, reason::SAME_NUMBER)]);
         }
     }
 }

@@ -92,8 +92,8 @@ impl<W: Write> Writer<W> {
 }
 
 fn said_of(faults: &[Fault]) -> [String; 3] {
-    let join = |text: fn(&Fault) -> &str| faults.iter().map(text).collect::<Vec<_>>().join("; ");
-    [join(|fault| &fault.place), join(|fault| fault.code), join(|fault| &fault.reason)]
+    let join = |text: fn(&Fault) -> String| faults.iter().map(text).collect::<Vec<_>>().join("; ");
+    [join(|fault| fault.place.clone()), join(|fault| fault.code.to_owned()), join(|fault| fault.reason.to_string())]
 }
 
 fn write_row<'a>(out: &mut impl Write, cells: impl Iterator<Item = &'a str>) -> io::Result<()> {

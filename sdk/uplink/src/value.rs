@@ -2,15 +2,22 @@
 
 use unicode_normalization::UnicodeNormalization as _;
 
+use crate::{
+    Reason,
+    reason::{
+        BEYOND, BOOLEAN, CODE, DAY, DIGITS, EXPONENT, FRACTION, MOMENT, NO_OFFSET, NUMBER, OFFSET, THOUSANDS, TIME,
+    },
+};
+
 /// Most characters of a decimal number.
 pub const DECIMAL_CHARS_MAX: usize = 64;
 /// Largest whole number that every JSON reader reads the same.
 pub const INTEGER_MAX: i64 = vouch_privacy::construction::INTEGER_MAX;
 
 /// Why a text is not of a kind: code and reason.
-pub type Wrong = (&'static str, String);
+pub type Wrong = (&'static str, Reason);
 
-fn wrong<T>(code: &'static str, reason: impl Into<String>) -> Result<T, Wrong> {
+fn wrong<T>(code: &'static str, reason: impl Into<Reason>) -> Result<T, Wrong> {
     Err((code, reason.into()))
 }
 
@@ -47,21 +54,21 @@ pub fn decimal(text: &str, form: NumberForm) -> Result<String, Wrong> {
         text.strip_prefix('-').map_or((false, text.strip_prefix('+').unwrap_or(text)), |rest| (true, rest));
     let (mantissa, exponent) = digits.split_once(['e', 'E']).map_or((digits, None), |(m, e)| (m, Some(e)));
     if let Some(exponent) = exponent {
-        let moved: i32 = exponent.parse().or_else(|_| wrong("uplink.number", "an exponent that is no number"))?;
+        let moved: i32 = exponent.parse().or_else(|_| wrong("uplink.number", EXPONENT))?;
         shift = shift.saturating_add(moved);
     }
     let (whole, fraction) = mantissa.split_once(form.decimal).unwrap_or((mantissa, ""));
     let whole = ungrouped(whole, form.thousands)?;
     let is_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
     if (whole.is_empty() && fraction.is_empty()) || !is_digits(&whole) || !is_digits(fraction) {
-        return wrong("uplink.number", "this is no number");
+        return wrong("uplink.number", NUMBER);
     }
     if whole.len() + fraction.len() > DECIMAL_CHARS_MAX || shift.unsigned_abs() as usize > DECIMAL_CHARS_MAX {
-        return wrong("uplink.number", format!("a number of more than {DECIMAL_CHARS_MAX} digits"));
+        return wrong("uplink.number", DIGITS.with(&[&DECIMAL_CHARS_MAX]));
     }
     let moved = move_point(&whole, fraction, shift);
     if moved.len() > DECIMAL_CHARS_MAX {
-        return wrong("uplink.number", format!("a number of more than {DECIMAL_CHARS_MAX} digits"));
+        return wrong("uplink.number", DIGITS.with(&[&DECIMAL_CHARS_MAX]));
     }
     let is_zero = moved.bytes().all(|byte| matches!(byte, b'0' | b'.'));
     Ok(if negative && !is_zero { format!("-{moved}") } else { moved })
@@ -74,11 +81,7 @@ fn ungrouped(whole: &str, thousands: Option<char>) -> Result<String, Wrong> {
     let (first, rest) = groups.split_first().unwrap_or((&"", &[]));
     // Four digits to a group is how 万 are counted.
     let fits = |size: usize| (1..=size).contains(&first.len()) && rest.iter().all(|group| group.len() == size);
-    if fits(3) || fits(4) {
-        Ok(groups.concat())
-    } else {
-        wrong("uplink.number", "separators that do not part thousands")
-    }
+    if fits(3) || fits(4) { Ok(groups.concat()) } else { wrong("uplink.number", THOUSANDS) }
 }
 
 fn move_point(whole: &str, fraction: &str, shift: i32) -> String {
@@ -108,11 +111,11 @@ pub fn integer(text: &str, form: NumberForm) -> Result<i64, Wrong> {
     let whole = match written.split_once('.') {
         None => written.as_str(),
         Some((whole, fraction)) if fraction.bytes().all(|byte| byte == b'0') => whole,
-        Some(_) => return wrong("uplink.number", "a fraction where a whole number is expected"),
+        Some(_) => return wrong("uplink.number", FRACTION),
     };
     match whole.parse::<i64>() {
         Ok(number) if number.unsigned_abs() <= INTEGER_MAX.unsigned_abs() => Ok(number),
-        _ => wrong("uplink.number", format!("a whole number beyond {INTEGER_MAX}")),
+        _ => wrong("uplink.number", BEYOND.with(&[&INTEGER_MAX])),
     }
 }
 
@@ -124,7 +127,7 @@ pub fn boolean(text: &str) -> Result<bool, Wrong> {
     match text.trim().to_lowercase().as_str() {
         "true" | "yes" | "y" | "1" | "是" | "有" | "真" => Ok(true),
         "false" | "no" | "n" | "0" | "否" | "无" | "假" => Ok(false),
-        _ => wrong("uplink.boolean", "neither yes nor no; name the words in the mapping's codes"),
+        _ => wrong("uplink.boolean", BOOLEAN),
     }
 }
 
@@ -135,14 +138,7 @@ pub fn boolean(text: &str) -> Result<bool, Wrong> {
 pub fn code(text: &str) -> Result<String, Wrong> {
     let fits = (1..=64).contains(&text.len())
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b':' | b'-'));
-    if fits {
-        Ok(text.to_owned())
-    } else {
-        wrong(
-            "uplink.code",
-            "this is no code of letters, digits and . _ : -; name what it means in the mapping's codes",
-        )
-    }
+    if fits { Ok(text.to_owned()) } else { wrong("uplink.code", CODE) }
 }
 
 /// A text that a spreadsheet would run as a formula.
@@ -295,20 +291,19 @@ pub fn date(text: &str, format: Option<&str>, offset: Option<&str>) -> Result<St
     let known = format.and_then(|format| parts(text, Some(format)));
     let (local, written) = if known.is_some() { (text, None) } else { split_offset(text) };
     let Some(found) = known.or_else(|| parts(local, format)) else {
-        return wrong("uplink.date", "this is no day in a form that is known; name the form in the mapping");
+        return wrong("uplink.date", DAY);
     };
     let day = match (written, offset) {
         (Some(written), Some(offset)) if found.time.is_some() => {
             day_after(found, minutes_of(offset) - minutes_of(&written))
         }
         (Some(_), None) if found.time.is_some() => {
-            let reason = "a moment is on another day elsewhere; name in the mapping the offset in which days are meant";
-            return wrong("uplink.date", reason);
+            return wrong("uplink.date", MOMENT);
         }
         _ => found,
     };
     if !is_day(&day) {
-        return wrong("uplink.date", "this is no day in a form that is known; name the form in the mapping");
+        return wrong("uplink.date", DAY);
     }
     Ok(format!("{:04}-{:02}-{:02}", day.year, day.month, day.day))
 }
@@ -321,17 +316,17 @@ pub fn time(text: &str, format: Option<&str>, offset: Option<&str>) -> Result<St
     let text = text.trim();
     let (local, written) = split_offset(text);
     let Some(offset) = written.or_else(|| offset.map(str::to_owned)) else {
-        return wrong("uplink.date", "a time without an offset; name the offset in the mapping");
+        return wrong("uplink.date", NO_OFFSET);
     };
     if !is_offset(&offset) {
-        return wrong("uplink.date", "an offset is written +08:00 or Z");
+        return wrong("uplink.date", OFFSET);
     }
     match parts(local, format) {
         Some(Parts { year, month, day, time }) => {
             let [hour, minute, second] = time.unwrap_or([0; 3]);
             Ok(format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}{offset}"))
         }
-        None => wrong("uplink.date", "this is no time in a form that is known; name the form in the mapping"),
+        None => wrong("uplink.date", TIME),
     }
 }
 

@@ -68,6 +68,7 @@ impl Source for Shared {
 /// Where the index lies; with the server, which lasts as long as this.
 struct Place {
     config: IndexConfig,
+    owner: Owner,
     server: Option<PostgresServer>,
     _folder: tempfile::TempDir,
 }
@@ -77,17 +78,17 @@ const SERVER: &[&str] = &["shared_buffers=512MB", "max_wal_size=4GB", "max_conne
 
 fn place(scale: Scale) -> Result<Place> {
     let folder = tempfile::tempdir().context("a temporary folder")?;
+    let owner = Owner { chain: ChainId([1; 32]), node: NodeId([1; 32]) };
     if !scale.is_postgres {
         let config = IndexConfig::Sqlite { folder: folder.path().to_owned(), cache_mib: 32 };
-        return Ok(Place { config, server: None, _folder: folder });
+        return Ok(Place { config, owner, server: None, _folder: folder });
     }
     let server = PostgresServer::start_with(SERVER)?;
     server.sql("CREATE ROLE vouch LOGIN PASSWORD 'measured'; GRANT CREATE ON DATABASE erp TO vouch")?;
     let file = folder.path().join("index.postgres.toml");
     server.connection_file(&file, "vouch", "measured", false)?;
-    let owner = Owner { chain: ChainId([1; 32]), node: NodeId([1; 32]) };
-    let config = IndexConfig::Postgres { server: file, schema: None, owner };
-    Ok(Place { config, server: Some(server), _folder: folder })
+    let config = IndexConfig::Postgres { server: file, schema: None };
+    Ok(Place { config, owner, server: Some(server), _folder: folder })
 }
 
 /// Bytes of the database, all that is beside its tables folded in.
@@ -117,13 +118,13 @@ fn run(scale: Scale) -> Result<Vec<Figure>> {
     let place = place(scale)?;
     let chain = Arc::new(SampleChain::new(PER_BLOCK, INTERVAL_MS));
     chain.set_head(Height(blocks));
-    let mut last_ms = fill(&chain, &place.config, blocks, &mut figure)?;
+    let mut last_ms = fill(&chain, &place, blocks, &mut figure)?;
     let documents = chain.documents();
     figure.set("documents_count", documents as f64);
     // At the end, where the tables are largest.
     figure.set("write_block_of_3000_p50_ms", percentile(&mut last_ms, 0.5));
     figure.set("write_block_of_3000_p95_ms", percentile(&mut last_ms, 0.95));
-    let index = Index::start(&place.config, Box::new(Shared(Arc::clone(&chain))))?;
+    let index = Index::start(&place.config, place.owner, Box::new(Shared(Arc::clone(&chain))))?;
     let end = Instant::now() + PATIENCE;
     while index.progress().state != IndexState::Following {
         if Instant::now() > end {
@@ -139,8 +140,8 @@ fn run(scale: Scale) -> Result<Vec<Figure>> {
 }
 
 /// All blocks, each a transaction of its own; times of the last ones.
-fn fill(chain: &SampleChain, config: &IndexConfig, blocks: u64, figure: &mut Figure) -> Result<Vec<f64>> {
-    let mut writer = Writer::create(config)?;
+fn fill(chain: &SampleChain, place: &Place, blocks: u64, figure: &mut Figure) -> Result<Vec<f64>> {
+    let mut writer = Writer::create(&place.config, place.owner)?;
     let began = Instant::now();
     let mut generator = Duration::ZERO;
     let mut last = Vec::new();

@@ -299,7 +299,7 @@ pub(crate) fn own_key(_: &Context, alias: Hash) -> Result<Option<Key>, Relations
     Ok(load::<Subject>(&subject_key(&alias)).and_then(|subject| subject.key))
 }
 
-/// Every key that a person had, the first one first.
+/// Every key that a person had, the first one first. One that was set before the version 1.2.0 of this contract is not among them.
 pub(crate) fn list_keys(_: &Context, alias: Hash, after: u64, limit: u32) -> Result<Vec<PersonKey>, RelationsError> {
     Ok(page(after, limit, |number| load(&key_number_key(&alias, number))))
 }

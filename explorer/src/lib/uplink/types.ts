@@ -17,7 +17,8 @@ export interface SchemaRecord {
   version: number; retired?: unknown;
   definition: { name: string; title_en: string; title_zh: string; category: string; fields: FieldRule[]; parties: PartyRule[]; references: ReferenceRule[]; purposes: { code: string; title_en: string; title_zh: string }[] };
 }
-export interface EngineFault { code: string; place: string; reason: string }
+/** The reason in English, and its parts: codes with the values that belong into their words. */
+export interface EngineFault { code: string; place: string; reason: string; why: { code: string; values: string[] }[] }
 export type Cell = string | { hidden: number } | null;
 export interface Look {
   kind: string; columns: string[]; records: number; samples: Record<string, Cell[]>; fits: { schema: string; version: number; fit: number }[];

@@ -150,11 +150,11 @@ impl Session {
     /// Begins it anew where it was lost.
     pub(crate) fn revive(&mut self) -> Result<(), IndexError> {
         if self.is_lost() {
-            let session = Self::open(&self.server, &self.schema, self.role)?;
+            // The server may not have heard that it is lost, and keeps its lock for as long as its other end is here.
+            *self = Self::open(&self.server, &self.schema, self.role)?;
             if self.role == Role::Writer {
-                session.lock()?;
+                self.lock().inspect_err(|_| self.is_broken.set(true))?;
             }
-            *self = session;
         }
         Ok(())
     }
@@ -348,6 +348,7 @@ impl Session {
 
     /// A transaction that is waited for until it is on disk, and with it all before.
     pub(crate) fn make_durable(&self) -> Result<(), IndexError> {
-        self.batch("BEGIN; SET LOCAL synchronous_commit TO on; UPDATE meta SET value = value; COMMIT")
+        let end = self.batch("BEGIN; SET LOCAL synchronous_commit TO on; UPDATE meta SET value = value; COMMIT");
+        end.inspect_err(|_| self.rollback())
     }
 }

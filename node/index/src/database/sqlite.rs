@@ -54,7 +54,8 @@ pub(crate) fn checkpoint(connection: &Connection) -> Result<(), IndexError> {
     Ok(connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?)
 }
 
-/// Folds the whole log into the file and syncs it.
+/// Folds the whole log into the file and syncs it. While somebody reads what was before, that cannot be.
 pub(crate) fn checkpoint_whole(connection: &Connection) -> Result<(), IndexError> {
-    Ok(connection.query_row("PRAGMA wal_checkpoint(FULL)", [], |_| Ok(()))?)
+    let is_busy: bool = connection.query_row("PRAGMA wal_checkpoint(FULL)", [], |row| row.get(0))?;
+    if is_busy { Err(IndexError::Locked) } else { Ok(()) }
 }

@@ -27,8 +27,6 @@ pub enum IndexConfig {
         server: PathBuf,
         /// What the schemas are called, before their numbers; by [`Owner::schema`] when it is left out.
         schema: Option<String>,
-        /// Whose they are.
-        owner: Owner,
     },
 }
 
@@ -90,12 +88,13 @@ pub fn is_schema_name(name: &str) -> bool {
 }
 
 impl IndexConfig {
-    pub(crate) fn home(&self) -> Result<Box<dyn Home>, IndexError> {
+    /// The place of an owner's indexes. A folder is one's own; what lies on a server says whose it is.
+    pub(crate) fn home(&self, owner: Owner) -> Result<Box<dyn Home>, IndexError> {
         Ok(match self {
             Self::Sqlite { folder, cache_mib } => Box::new(Folder { path: folder.clone(), cache_mib: *cache_mib }),
-            Self::Postgres { server, schema, owner } => {
+            Self::Postgres { server, schema } => {
                 let schema = schema.clone().unwrap_or_else(|| owner.schema());
-                Box::new(Schemas::new(server.clone(), schema, *owner)?)
+                Box::new(Schemas::new(server.clone(), schema, owner)?)
             }
         })
     }

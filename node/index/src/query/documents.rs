@@ -6,7 +6,7 @@ use vouch_types::{
 
 use super::{
     Listed, Query, begin, filter_text, indexed,
-    scan::{Condition, Filtered, Search},
+    scan::{Condition, Filtered, Lead, Search},
 };
 use crate::{
     IndexError,
@@ -109,7 +109,7 @@ fn conditions(database: &Database, filter: &DocumentFilter) -> Result<Option<Vec
     let mut conditions = Vec::new();
     let category = filter.category.map(code_of);
     let condition =
-        |sql, values: Vec<i64>, rows| Condition { sql, values, rows: Some(rows), rank: u64::MAX, from: None };
+        |sql, values: Vec<i64>, rows| Condition { sql, values, rows: Some(rows), rank: u64::MAX, lead: None };
     if let Some(issuer) = &filter.issuer {
         let Some(issuer) = words::find_text(database, issuer)? else { return Ok(None) };
         match category {
@@ -142,7 +142,7 @@ fn conditions(database: &Database, filter: &DocumentFilter) -> Result<Option<Vec
             values: vec![number],
             rows: Some(rows),
             rank: u64::MAX,
-            from: Some("doc_party lead CROSS JOIN doc t ON t.n = lead.n"),
+            lead: Some(Lead { from: "doc_party lead CROSS JOIN doc t ON t.n = lead.n", sql: "lead.party = ?" }),
         });
     }
     if let Some(disputed) = filter.disputed {
@@ -226,31 +226,7 @@ fn find(database: &Database, filter: &DocumentFilter, high: Option<i64>, limit: 
     let search = Search { database, columns: COLUMNS, table: "doc t", conditions, rows, low, high: top, limit };
     let is_person = filter.party.as_ref().is_some_and(|party| party.subject.is_some());
     let total = search.total().filter(|_| filter.from.is_none() && filter.to.is_none() && !is_person);
-    let found = match &filter.party {
-        Some(party) if is_led_by_party(&search) => {
-            let number = words::find_party(database, party)?.unwrap_or(0);
-            by_party(search, number)?
-        }
-        _ => search.run(item)?,
-    };
-    Ok((found, total))
-}
-
-/// Whether the party is the rarest of the conditions.
-fn is_led_by_party(search: &Search<'_>) -> bool {
-    let rarest = search.conditions.iter().min_by_key(|condition| condition.rows.unwrap_or(u64::MAX));
-    rarest.is_some_and(|condition| condition.from.is_some())
-}
-
-/// The party's own list leads, so its condition is about that and not about the document.
-fn by_party(mut search: Search<'_>, number: i64) -> Result<Filtered<DocumentItem>, IndexError> {
-    for condition in &mut search.conditions {
-        if condition.from.is_some() {
-            condition.sql = "lead.party = ?";
-            condition.values = vec![number];
-        }
-    }
-    search.run(item)
+    Ok((search.run(item)?, total))
 }
 
 /// Those of a few documents that fulfil a filter.

@@ -12,7 +12,7 @@ use super::{
     Listed, Query, begin,
     documents::number_of,
     filter_text,
-    scan::{Condition, Filtered, Search},
+    scan::{Condition, Filtered, Lead, Search},
 };
 use crate::{
     IndexError,
@@ -72,11 +72,11 @@ fn first_from(database: &Database, time: TimestampMs) -> Result<i64, IndexError>
 
 /// One that a few rows fulfil as a rule; some values may have very many.
 fn rare(sql: &'static str, value: i64, rank: u64) -> Condition {
-    Condition { sql, values: vec![value], rows: None, rank, from: None }
+    Condition { sql, values: vec![value], rows: None, rank, lead: None }
 }
 
 fn condition(sql: &'static str, values: Vec<i64>, rows: Option<u64>) -> Condition {
-    Condition { sql, values, rows, rank: u64::MAX, from: None }
+    Condition { sql, values, rows, rank: u64::MAX, lead: None }
 }
 
 /// The conditions of a filter; `None` when a word of it is one that nothing here has.
@@ -100,15 +100,11 @@ fn of_transactions(database: &Database, filter: &TransactionFilter) -> Result<Op
         };
         let Some(method) = method else { return Ok(None) };
         let rows = count(database, tally::CALL, contract, method)?;
-        let rarest = conditions.iter().filter_map(|condition| condition.rows).min();
-        let leads = rarest.is_none_or(|rarest| rows < rarest);
-        let (sql, from) = if leads {
-            let from = "tx_call lead CROSS JOIN tx t ON t.n = lead.n";
-            ("lead.contract = ? AND lead.method = ?", Some(from))
-        } else {
-            ("EXISTS (SELECT 1 FROM tx_call c WHERE c.contract = ? AND c.method = ? AND c.n = t.n)", None)
-        };
-        conditions.push(Condition { sql, values: vec![contract, method], rows: Some(rows), rank: u64::MAX, from });
+        let lead =
+            Lead { from: "tx_call lead CROSS JOIN tx t ON t.n = lead.n", sql: "lead.contract = ? AND lead.method = ?" };
+        let sql = "EXISTS (SELECT 1 FROM tx_call c WHERE c.contract = ? AND c.method = ? AND c.n = t.n)";
+        let values = vec![contract, method];
+        conditions.push(Condition { sql, values, rows: Some(rows), rank: u64::MAX, lead: Some(lead) });
     }
     Ok(Some(conditions))
 }

@@ -35,8 +35,17 @@ pub(crate) struct Condition {
     pub(crate) rows: Option<u64>,
     /// For its place among others where that is not counted: few come first.
     pub(crate) rank: u64,
-    /// For a leader out of another table: `FROM` that joins it, whose number is `lead.n`.
-    pub(crate) from: Option<&'static str>,
+    /// How it leads, where that is out of another table.
+    pub(crate) lead: Option<Lead>,
+}
+
+/// A condition that leads out of another table, with the same values.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Lead {
+    /// `FROM` that joins it, whose number is `lead.n`.
+    pub(crate) from: &'static str,
+    /// Its SQL text.
+    pub(crate) sql: &'static str,
 }
 
 /// A search in a table whose rows are ordered by `n`.
@@ -72,13 +81,16 @@ impl Search<'_> {
     }
 
     fn sql(&self) -> String {
-        let lead = self.conditions.first();
-        let from = lead.and_then(|lead| lead.from).unwrap_or(self.table);
-        let n = if lead.is_some_and(|lead| lead.from.is_some()) { "lead.n" } else { "t.n" };
+        let lead = self.conditions.first().and_then(|first| first.lead);
+        let (from, n) = lead.map_or((self.table, "t.n"), |lead| (lead.from, "lead.n"));
         let mut conditions = String::new();
         for (place, condition) in self.conditions.iter().enumerate() {
             // A sign before a column keeps its index out of the plan: only the first condition leads.
-            let checked = if place == 0 { condition.sql.to_owned() } else { condition.sql.replace("t.", "+t.") };
+            let checked = match lead {
+                Some(lead) if place == 0 => lead.sql.to_owned(),
+                None if place == 0 => condition.sql.to_owned(),
+                _ => condition.sql.replace("t.", "+t."),
+            };
             conditions.push_str(&checked);
             conditions.push_str(" AND ");
         }

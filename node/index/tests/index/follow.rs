@@ -5,9 +5,10 @@ use vouch_types::{
     Height,
     api::{DocumentFilter, IndexState},
     document::Party,
+    relation::{self, RelationKind},
 };
 
-use crate::{Place, at, on_both, start, wait, world::*};
+use crate::{Place, at, on_both, place::owner, start, wait, world::*};
 
 on_both!(
     it_goes_on_where_it_stopped,
@@ -19,7 +20,9 @@ on_both!(
     a_row_of_another_type_is_damage_and_is_made_anew,
     younger_grants_are_not_read_again_and_again,
     it_begins_from_the_state_where_blocks_are_forgotten,
+    a_beginning_that_failed_is_taken_up_and_kept,
     a_rebuild_serves_the_old_one_until_the_new_one_is_there,
+    a_rebuild_that_is_all_but_done_is_not_done_again,
     while_the_state_is_taken_over_it_waits,
     of_another_layout_it_is_made_anew,
 );
@@ -55,7 +58,7 @@ fn it_goes_on_where_it_stopped(place: &Place) {
 fn a_block_that_fails_leaves_nothing_behind(place: &Place) {
     let world = World::new();
     fill(&world, 3);
-    let mut writer = Writer::create(&place.config()).unwrap();
+    let mut writer = Writer::create(&place.config(), place.owner()).unwrap();
     assert_eq!(writer.apply(&world, 3, Duration::from_secs(5)).unwrap(), Applied::AtHead(3));
     // The next block cannot be read, after one that can: both are written together, or neither.
     fill(&world, 2);
@@ -159,7 +162,7 @@ fn what_cannot_be_opened_stops_nobody_and_is_tried_again() {
     let place = folder.path().join("index");
     std::fs::write(&place, b"in the way").unwrap();
     let config = IndexConfig::Sqlite { folder: place.clone(), cache_mib: 8 };
-    let index = Index::start(&config, Box::new(world)).unwrap();
+    let index = Index::start(&config, owner("in the way"), Box::new(world)).unwrap();
     wait(&index, "it says so", |index| index.progress().state == IndexState::Stopped);
     assert_eq!(index.progress().problem.unwrap().0, "index.storage");
     assert_eq!(index.query(Height(3)).counts().unwrap_err().code(), "index.storage");
@@ -189,7 +192,7 @@ fn younger_grants_are_not_read_again_and_again(place: &Place) {
         world.close(0);
     }
     let reads = world.reads();
-    let mut writer = Writer::create(&place.config()).unwrap();
+    let mut writer = Writer::create(&place.config(), place.owner()).unwrap();
     let end = writer.apply(&world, 1_000, Duration::from_secs(30)).unwrap();
     assert!(matches!(end, Applied::AtHead(_)), "{end:?}");
     let reads = world.reads() - reads;
@@ -218,6 +221,40 @@ fn it_begins_from_the_state_where_blocks_are_forgotten(place: &Place) {
     assert_eq!(index.failures(), 0);
 }
 
+fn a_beginning_that_failed_is_taken_up_and_kept(place: &Place) {
+    let world = World::new();
+    fill(&world, 12);
+    world.relate(RelationKind::Serves, "works", Party::member("shop"));
+    world.close(0);
+    world.prune_below(13);
+    let mut writer = Writer::create(&place.config(), place.owner()).unwrap();
+    // After all documents, and before all that is taken after them.
+    world.set_unreadable(Some(relation::CONTRACT));
+    let error = writer.seed(&world, &|| true).unwrap_err();
+    assert!(matches!(error, IndexError::Source(_)), "{error}");
+    world.set_unreadable(None);
+    assert!(writer.needs_seed(&world).unwrap());
+    writer.seed(&world, &|| true).unwrap();
+    assert_eq!(writer.apply(&world, 10, Duration::from_secs(5)).unwrap(), Applied::AtHead(1));
+    drop(writer);
+    let index = start(place, world.clone());
+    let counts = at(&index, 13).counts().unwrap();
+    assert_eq!((counts.documents.indexed, counts.relationships.indexed), (12, 1));
+    assert_eq!((index.blocks_written(), place.count()), (0, 1), "what was there is what serves");
+    index.stop();
+
+    // Left in between, it is worth nothing.
+    let place = place.another();
+    let mut writer = Writer::create(&place.config(), place.owner()).unwrap();
+    world.set_unreadable(Some(relation::CONTRACT));
+    writer.seed(&world, &|| true).unwrap_err();
+    drop(writer);
+    world.set_unreadable(None);
+    let index = start(&place, world);
+    let counts = at(&index, 13).counts().unwrap();
+    assert_eq!((counts.documents.indexed, index.blocks_written()), (12, 1));
+}
+
 fn a_rebuild_serves_the_old_one_until_the_new_one_is_there(place: &Place) {
     let world = World::new();
     fill(&world, 30);
@@ -234,6 +271,46 @@ fn a_rebuild_serves_the_old_one_until_the_new_one_is_there(place: &Place) {
     assert_eq!(count(&at(&index, 30)), 30);
     index.stop();
     assert_eq!(place.count(), 1);
+}
+
+fn a_rebuild_that_is_all_but_done_is_not_done_again(place: &Place) {
+    let world = World::new();
+    fill(&world, 30);
+    let index = start(place, world.clone());
+    at(&index, 30);
+    let path = index.progress().place;
+    world.set_joining(true);
+    index.rebuild();
+    wait(&index, "it is begun", |index| index.progress().rebuild.is_some());
+    let let_go = place.keep_unfinished(&place.next(&path));
+    world.set_joining(false);
+    wait(&index, "the last step fails", |index| index.failures() > 0);
+    assert_eq!((index.progress().place, index.blocks_written()), (path.clone(), 60));
+    assert!(index.progress().rebuild.is_some());
+    let_go();
+    // Told to, it does not wait until it would try by itself.
+    index.rebuild();
+    wait(&index, "the new one serves", |index| index.progress().rebuild.is_none());
+    assert_eq!((index.progress().place, index.blocks_written()), (place.next(&path), 60));
+    assert_eq!(count(&at(&index, 30)), 30);
+    index.stop();
+    assert_eq!(place.count(), 1);
+}
+
+#[test]
+fn a_rebuild_that_cannot_be_begun_is_still_wanted() {
+    let (place, world) = (Place::sqlite(), World::new());
+    fill(&world, 3);
+    let index = start(&place, world);
+    at(&index, 3);
+    let path = index.progress().place;
+    let in_the_way = place.folder().join("index-2.db");
+    std::fs::create_dir(&in_the_way).unwrap();
+    index.rebuild();
+    wait(&index, "it fails", |index| index.failures() > 0);
+    std::fs::remove_dir(&in_the_way).unwrap();
+    wait(&index, "it is begun again by itself", |index| index.progress().place == place.next(&path));
+    assert_eq!(count(&at(&index, 3)), 3);
 }
 
 #[test]

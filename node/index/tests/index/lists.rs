@@ -4,18 +4,22 @@ use std::sync::Arc;
 
 use vouch_index::{IndexBlock, Source, SourceError, sample::SampleChain};
 use vouch_types::{
-    BlockHash, Height, TimestampMs,
+    AccountId, BlockHash, Height, SubjectId, TimestampMs,
     api::{DocumentFilter, DocumentItem, RelationshipFilter, TransactionFilter},
     document::{Category, Party, VersionState},
     relation::{RelationKind, RelationState},
 };
 
-use crate::{Place, Query, at, on_both, start, wait, world::World};
+use crate::{
+    Place, Query, at, on_both, start, wait,
+    world::{World, contract},
+};
 
 on_both!(
     filters_find_what_a_look_at_everything_finds,
     a_place_in_one_list_is_none_in_another,
     relationships_of_a_member_that_has_all_of_them_come_to_an_end,
+    of_conditions_that_few_rows_fulfil_any_may_lead,
 );
 
 const PER_BLOCK: u64 = 500;
@@ -203,5 +207,47 @@ fn relationships_of_a_member_that_has_all_of_them_come_to_an_end(place: &Place) 
         }
         assert_eq!(found, expected);
         assert!(pages <= expected / 200 + 2, "{pages} pages");
+    }
+}
+
+fn of_conditions_that_few_rows_fulfil_any_may_lead(place: &Place) {
+    let (world, person) = (World::new(), Party::subject(SubjectId([9; 32])));
+    world.schema();
+    let first = world.submit(1, "works", "A-1", &[person.clone(), Party::member("shop"), Party::member("bank")], &[]);
+    world.submit(2, "works", "A-2", &[Party::member("shop"), Party::member("bank")], &[]);
+    let mut disputed = world.document(&first);
+    disputed.disputes = 1;
+    world.save(&disputed, &world.version(&first, 1));
+    // The transaction with the events, two that do not fail, and one that does.
+    world.close(3);
+    let index = start(place, world);
+    let query = at(&index, 1);
+    let none = DocumentFilter::default;
+    let (works, shop) = (Some("works".to_owned()), Some(Party::member("shop")));
+    for (filter, expected) in [
+        (DocumentFilter { issuer: works.clone(), party: Some(person.clone()), ..none() }, vec![1]),
+        (DocumentFilter { issuer: works.clone(), party: shop.clone(), ..none() }, vec![2, 1]),
+        (DocumentFilter { party: shop.clone(), disputed: Some(true), ..none() }, vec![1]),
+        (DocumentFilter { party: shop, disputed: Some(false), ..none() }, vec![2]),
+        (DocumentFilter { party: Some(person), disputed: Some(true), issuer: works, ..none() }, vec![1]),
+    ] {
+        let page = query.documents(&filter, None, 10).unwrap();
+        let numbers: Vec<u64> = page.items.into_iter().map(|document| document.number).collect();
+        assert_eq!(numbers, expected, "{filter:?}");
+    }
+    let called = |method: &str| TransactionFilter {
+        contract: Some(contract("documents")),
+        method: Some(method.into()),
+        ..TransactionFilter::default()
+    };
+    for (filter, expected) in [
+        (TransactionFilter { failed: Some(false), ..called("sign") }, vec![1]),
+        (TransactionFilter { failed: Some(true), ..called("sign") }, vec![3]),
+        (TransactionFilter { account: Some(AccountId([0; 32])), ..called("submit") }, vec![0]),
+        (TransactionFilter { account: Some(AccountId([0; 32])), ..called("sign") }, vec![3]),
+    ] {
+        let page = query.transactions(&filter, None, 10).unwrap();
+        let places: Vec<u32> = page.items.into_iter().map(|transaction| transaction.index).collect();
+        assert_eq!(places, expected, "{filter:?}");
     }
 }

@@ -18,7 +18,7 @@ use place::Place;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 fn start(place: &Place, source: impl Source + 'static) -> Index {
-    Index::start(&place.config(), Box::new(source)).unwrap()
+    Index::start(&place.config(), place.owner(), Box::new(source)).unwrap()
 }
 
 /// Waits for what the thread comes to by itself.

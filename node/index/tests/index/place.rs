@@ -98,7 +98,7 @@ impl Place {
         if self.is_sqlite() {
             return IndexConfig::Sqlite { folder: self.folder.path().to_owned(), cache_mib: 8 };
         }
-        IndexConfig::Postgres { server: self.file(), schema: None, owner: self.owner() }
+        IndexConfig::Postgres { server: self.file(), schema: None }
     }
 
     /// Does in an index what nobody should.
@@ -108,6 +108,37 @@ impl Place {
         };
         let schema = place.rsplit(' ').next().unwrap();
         server.sql(&format!("SET search_path TO {schema}; {text}")).unwrap();
+    }
+
+    /// Has a server refuse a change of a table as if it were going down, until what is returned is called.
+    pub fn refuse(&self, place: &str, table: &str, change: &str, when: &str) -> Box<dyn FnOnce() + '_> {
+        self.sql(
+            place,
+            &format!(
+                "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
+                $$ BEGIN RAISE EXCEPTION 'going down' USING ERRCODE = '57P01'; END $$;
+                CREATE TRIGGER refuse BEFORE {change} ON {table} FOR EACH ROW WHEN ({when}) EXECUTE FUNCTION refuse()"
+            ),
+        );
+        let place = place.to_owned();
+        Box::new(move || self.sql(&place, "DROP FUNCTION refuse() CASCADE"))
+    }
+
+    /// What the index behind one is called.
+    pub fn next(&self, place: &str) -> String {
+        let (from, to) = if self.is_sqlite() { ("-1.db", "-2.db") } else { ("_1", "_2") };
+        format!("{}{to}", place.strip_suffix(from).unwrap())
+    }
+
+    /// Keeps an index that is rebuilt from being called finished, until what is returned is called.
+    pub fn keep_unfinished(&self, place: &str) -> Box<dyn FnOnce() + '_> {
+        if !self.is_sqlite() {
+            return self.refuse(place, "meta", "UPDATE", "OLD.value = 1 AND NEW.value = 0");
+        }
+        // Whoever reads what was there before keeps the log from being folded in.
+        let reader = rusqlite::Connection::open(place).unwrap();
+        reader.execute_batch("BEGIN; SELECT count(*) FROM meta").unwrap();
+        Box::new(move || drop(reader))
     }
 
     /// How many indexes there are.

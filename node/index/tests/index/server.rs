@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use vouch_index::{Index, IndexConfig, IndexError, sample::SampleChain};
+use vouch_index::{Index, IndexConfig, IndexError, Owner, sample::SampleChain};
 use vouch_test_postgres::PostgresServer;
 use vouch_types::{
     Height, SubjectId, TimestampMs,
@@ -30,14 +30,17 @@ use crate::{
     world::{World, contract, id},
 };
 
-fn config(server: &PostgresServer, folder: &Path, name: &str, schema: Option<&str>) -> IndexConfig {
+/// A place, and whose indexes there are meant.
+type Config = (IndexConfig, Owner);
+
+fn config(server: &PostgresServer, folder: &Path, name: &str, schema: Option<&str>) -> Config {
     let file = folder.join(format!("{name}.toml"));
     server.connection_file(&file, ROLE, PASSWORD, true).unwrap();
-    IndexConfig::Postgres { server: file, schema: schema.map(str::to_owned), owner: owner(name) }
+    (IndexConfig::Postgres { server: file, schema: schema.map(str::to_owned) }, owner(name))
 }
 
-fn begin(config: &IndexConfig, world: &World) -> Index {
-    Index::start(config, Box::new(world.clone())).unwrap()
+fn begin((config, owner): &Config, world: &World) -> Index {
+    Index::start(config, *owner, Box::new(world.clone())).unwrap()
 }
 
 fn stops_with(index: &Index, code: &str) -> String {
@@ -187,7 +190,7 @@ fn neither_language_nor_encoding_of_a_server_change_an_answer() {
         server.try_sql("postgres", &format!("GRANT CREATE ON DATABASE {name} TO {ROLE}")).unwrap();
         let file = folder.path().join(format!("{name}.toml"));
         server.connection_file_to(name, &file, ROLE, PASSWORD, false).unwrap();
-        let config = IndexConfig::Postgres { server: file, schema: None, owner: owner(name) };
+        let config = (IndexConfig::Postgres { server: file, schema: None }, owner(name));
         let index = begin(&config, &world);
         let other = at(&index, 26);
         all_answers_are_the_same([&one, &other], 26);
@@ -205,7 +208,7 @@ fn a_server_that_is_killed_while_it_is_written_to_loses_nothing() {
     let chain = Arc::new(SampleChain::new(100, 60_000));
     chain.set_head(Height(400));
     let config = config(&server, folder.path(), "killed", None);
-    let index = Index::start(&config, Box::new(Shared(Arc::clone(&chain)))).unwrap();
+    let index = Index::start(&config.0, config.1, Box::new(Shared(Arc::clone(&chain)))).unwrap();
     for kill_at in [20, 150] {
         wait(&index, "it writes", |index| index.progress().indexed >= Height(kill_at));
         server.kill().unwrap();
@@ -227,6 +230,22 @@ fn a_server_that_is_killed_while_it_is_written_to_loses_nothing() {
     assert_eq!(everything, crate::lists::all(&other, &DocumentFilter::default(), 200));
     assert_eq!(everything.len(), 40_000);
     index.stop();
+}
+
+/// A session that is given up here may still be one for the server, with the lock of the writer.
+#[test]
+fn a_session_that_was_given_up_lets_go_of_its_lock() {
+    let (place, world) = (Place::postgres(), World::new());
+    fill(&world, 2);
+    let index = start(&place, world.clone());
+    at(&index, 2);
+    let name = index.progress().place;
+    let let_go = place.refuse(&name, "block", "INSERT", "true");
+    fill(&world, 1);
+    stops_with(&index, "index.connection");
+    let_go();
+    assert_eq!(at(&index, 3).counts().unwrap().documents.indexed, 3);
+    assert_eq!((index.progress().place, place.count()), (name, 1));
 }
 
 #[test]
@@ -369,8 +388,8 @@ fn times_and_filters_are_asked_of_indexes_and_not_of_whole_tables() {
     let folder = tempfile::tempdir().unwrap();
     let chain = Arc::new(SampleChain::new(1_000, 60_000));
     chain.set_head(Height(40));
-    let index =
-        Index::start(&config(&server, folder.path(), "plans", None), Box::new(Shared(Arc::clone(&chain)))).unwrap();
+    let (config, owner) = config(&server, folder.path(), "plans", None);
+    let index = Index::start(&config, owner, Box::new(Shared(Arc::clone(&chain)))).unwrap();
     wait(&index, "all is in", |index| index.progress().indexed == Height(40));
     let scans = "SELECT coalesce(sum(seq_scan), 0) FROM pg_stat_user_tables
         WHERE relname IN ('doc', 'tx', 'tx_call', 'doc_party', 'doc_public', 'edge', 'word', 'block')";

@@ -27,6 +27,7 @@ struct Inner {
     lowest: u64,
     salt: u8,
     is_joining: bool,
+    unreadable: Option<String>,
     reads: u64,
 }
 
@@ -173,6 +174,11 @@ impl World {
         self.put(document::CONTRACT, key::grant(number), &grant);
         let said = event::AudienceChanged { id: document, version: 1 };
         self.say(document::CONTRACT, "AudienceChanged", &said);
+    }
+
+    /// From now on what a contract keeps cannot be read, or can again.
+    pub fn set_unreadable(&self, contract: Option<&str>) {
+        self.0.lock().unreadable = contract.map(str::to_owned);
     }
 
     pub fn set_joining(&self, joining: bool) {
@@ -366,7 +372,12 @@ impl Source for World {
     }
 
     fn state(&self, contract: &str, key: &[u8]) -> Result<Option<Vec<u8>>, SourceError> {
-        self.0.lock().reads += 1;
+        let mut inner = self.0.lock();
+        inner.reads += 1;
+        if inner.unreadable.as_deref() == Some(contract) {
+            return Err(SourceError("it is made to fail".into()));
+        }
+        drop(inner);
         Ok(self.get(contract, key))
     }
 }

@@ -112,7 +112,30 @@ pub struct Folder {
     _lock: fs::File,
 }
 
+/// The key of an authority whose making was cut off, under the password that is given now.
+fn left_behind(path: &Path, password: Option<&Password>) -> Result<Key> {
+    if secret_file::is_encrypted(path)? != password.is_some() {
+        let text = "there is a key already, and it is not as the new one shall be: with a password, or without one";
+        return Err(Refused::error("certificate.authority", text, path.display().to_string()));
+    }
+    let bytes = secret_file::load(path, AUTHORITY_KEY, password)?;
+    Key::from_pkcs8(&bytes).map_err(|error| refused(&error, path.display()))
+}
+
 impl Folder {
+    /// Whether a new authority can be made there, or one whose making was cut off: that has a key, and signed nothing with it.
+    ///
+    /// # Errors
+    /// `certificate.authority` when there is one.
+    pub fn must_be_new(path: &Path) -> Result<()> {
+        let has = |name: &str| path.join(name).exists();
+        if has("root.pem") || (has("root.key") && has("crl.pem")) {
+            let text = "there is an authority already; it is never overwritten";
+            return Err(Refused::error("certificate.authority", text, path.display().to_string()));
+        }
+        Ok(())
+    }
+
     /// Makes the folder, the key and the root.
     ///
     /// # Errors
@@ -124,16 +147,21 @@ impl Folder {
         now: TimestampMs,
         password: Option<&Password>,
     ) -> Result<Self> {
-        if path.join("root.pem").exists() || path.join("root.key").exists() {
-            let text = "there is an authority already; it is never overwritten";
-            return Err(Refused::error("certificate.authority", text, path.display().to_string()));
-        }
+        Self::must_be_new(path)?;
         home::private_folder(&path.join("certificates"))?;
-        let key = Key::generate().map_err(|error| refused(&error, path.display()))?;
+        let key_path = path.join("root.key");
+        let left = key_path.exists();
+        let key = if left {
+            left_behind(&key_path, password)?
+        } else {
+            Key::generate().map_err(|error| refused(&error, path.display()))?
+        };
         let authority = Authority::create(new, &key, now).map_err(|error| refused(&error, path.display()))?;
         let book = Book { member: member.into(), list: 0 };
         home::replace(&path.join("authority.json"), &serde_json::to_vec_pretty(&book)?, 0o600)?;
-        secret_file::save(&path.join("root.key"), AUTHORITY_KEY, &key.pkcs8(), password)?;
+        if !left {
+            secret_file::save(&key_path, AUTHORITY_KEY, &key.pkcs8(), password)?;
+        }
         // Last: a folder with a root is a complete one.
         home::replace(&path.join("root.pem"), authority.certificate().to_pem().as_bytes(), 0o644)?;
         let mut folder = Self::open(path)?;
@@ -341,6 +369,22 @@ mod tests {
             has_nodes_below: true,
             days: 1_000,
         }
+    }
+
+    #[test]
+    fn an_authority_whose_making_was_cut_off_is_made_with_the_key_it_has() {
+        let parent = tempfile::tempdir().unwrap();
+        let (path, password) = (parent.path().join("authority"), Password::new("correct horse"));
+        let made = |password: Option<&Password>| Folder::create(&path, "bank", &new(), wall(), password);
+        let key = made(Some(&password)).unwrap().root().public().to_vec();
+        fs::remove_file(path.join("root.pem")).unwrap();
+        assert!(made(Some(&password)).is_err(), "it has signed something");
+        fs::remove_file(path.join("crl.pem")).unwrap();
+        for other in [None, Some(&Password::new("another"))] {
+            assert!(made(other).is_err());
+        }
+        assert_eq!(made(Some(&password)).unwrap().root().public(), key);
+        assert!(made(Some(&password)).is_err());
     }
 
     #[test]

@@ -149,11 +149,7 @@ pub async fn renew(args: RenewArgs, global: &GlobalArgs) -> anyhow::Result<ExitC
         None => authority.renew(&before, args.days, wall()),
         Some(path) => {
             let request = read_request(path)?;
-            let profile = match (before.is_authority(), before.is_for_clients()) {
-                (true, _) => Profile::NodeAuthority,
-                (false, true) => Profile::Client,
-                (false, false) => Profile::Server,
-            };
+            let profile = Profile::of(&before);
             let names: &[ServerName] = if profile == Profile::Client { &[] } else { request.names() };
             let order = Order { request: &request, subject: &old.subject, profile, names, days: args.days };
             authority.issue(&order, wall())

@@ -37,6 +37,8 @@ pub fn init(
     // The form of a member's name is that of a subject's.
     Subject::new(member, SubjectKind::System, "x").map_err(|error| refused(&error, "--member"))?;
     let path = &args.authority;
+    // Before anybody is asked for a password that would protect nothing.
+    Folder::must_be_new(path)?;
     let password = if unencrypted { None } else { Some(new_password(global, &path.join("root.key"))?) };
     let new = NewAuthority {
         organisation: member.into(),

@@ -2,7 +2,13 @@
 
 use serde_json::Value;
 
-use crate::{Node, group::ROWS_MAX, mapping::RowsMap, value::Wrong};
+use crate::{
+    Node,
+    group::ROWS_MAX,
+    mapping::RowsMap,
+    reason::{ROWS_CELLS, ROWS_MANY, ROWS_SPLIT},
+    value::Wrong,
+};
 
 pub(super) fn rows(node: &Node, map: Option<&RowsMap>) -> Result<Value, Wrong> {
     let names: Vec<(&str, &str)> = map
@@ -23,7 +29,7 @@ pub(super) fn rows(node: &Node, map: Option<&RowsMap>) -> Result<Value, Wrong> {
                 return Ok(Value::Null);
             }
             let Some(split) = map.and_then(|map| map.split.as_deref()) else {
-                return Err(("uplink.rows", "rows in one text; name in the mapping what parts them".into()));
+                return Err(("uplink.rows", ROWS_SPLIT.into()));
             };
             let cells = map.and_then(|map| map.cells.as_deref());
             let lines = text.split(split).map(str::trim).filter(|line| !line.is_empty());
@@ -31,7 +37,7 @@ pub(super) fn rows(node: &Node, map: Option<&RowsMap>) -> Result<Value, Wrong> {
         }
     };
     if items.len() > ROWS_MAX {
-        return Err(("uplink.rows", format!("more than {ROWS_MAX} rows")));
+        return Err(("uplink.rows", ROWS_MANY.with(&[&ROWS_MAX])));
     }
     Ok(Value::Array(items))
 }
@@ -52,7 +58,7 @@ fn split_row(line: &str, cells: Option<&str>, names: &[(&str, &str)]) -> Result<
         return Ok(Value::from(parts));
     }
     if parts.len() != names.len() {
-        return Err(("uplink.rows", format!("a row of {} cells where {} are named", parts.len(), names.len())));
+        return Err(("uplink.rows", ROWS_CELLS.with(&[&parts.len(), &names.len()])));
     }
     Ok(names.iter().zip(parts).map(|((_, name), part)| ((*name).to_owned(), Value::from(part))).collect())
 }

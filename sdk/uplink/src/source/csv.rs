@@ -2,10 +2,14 @@
 
 use std::{io::Read, sync::Arc};
 
-use vouch_privacy::stream::{CellText, Cells, Decoded, StreamError};
+use vouch_privacy::stream::{CellText, Cells, Decoded, StreamError, VALUE_BYTES_MAX};
 
 use super::{Broken, COLUMNS_MAX, Item, RECORD_BYTES_MAX, REJECTED_COLUMNS};
-use crate::{Fault, Node, Place, Record, rejected};
+use crate::{
+    Fault, Node, Place, Record,
+    reason::{ENCODING, LONG_ROW, LONG_VALUE, NO_HEAD, NO_NAME, RAGGED, SAME_NAME},
+    rejected,
+};
 
 type Input = Decoded<Box<dyn Read + Send>>;
 
@@ -22,7 +26,10 @@ pub(super) struct Rows {
 fn fault_of(file: &str, error: &StreamError) -> Fault {
     let (code, line) = match error {
         StreamError::Io(error) => return Fault::io(file, error),
-        StreamError::TooLong { line } => ("uplink.too_long", *line),
+        StreamError::TooLong { line } => {
+            let reason = LONG_VALUE.with(&[&VALUE_BYTES_MAX]);
+            return Fault::new("uplink.too_long", format!("{file}, line {line}"), reason);
+        }
         StreamError::Format { line, .. } | StreamError::Visitor { line, .. } => ("uplink.format", *line),
         _ => ("uplink.format", 0),
     };
@@ -60,7 +67,7 @@ impl Rows {
             bytes += cell.text.len() as u64;
             let (line, ends_row) = (cell.line, cell.ends_row);
             if cells.len() == COLUMNS_MAX || bytes > RECORD_BYTES_MAX {
-                let reason = format!("a row of more than {COLUMNS_MAX} cells or {} MiB", RECORD_BYTES_MAX >> 20);
+                let reason = LONG_ROW.with(&[&COLUMNS_MAX, &(RECORD_BYTES_MAX >> 20)]);
                 return Err(Fault::new("uplink.too_long", format!("{}, line {line}", self.file), reason));
             }
             cells.push(cell);
@@ -80,7 +87,7 @@ impl Rows {
 
 /// Bytes that are no characters, in any format.
 pub(super) fn bad_encoding(place: String) -> Fault {
-    Fault::new("uplink.encoding", place, "bytes that are no characters in the encoding the file is read in")
+    Fault::new("uplink.encoding", place, ENCODING)
 }
 
 /// Every column has a name, and none has another's.
@@ -88,14 +95,14 @@ pub(super) fn check_columns(file: &str, head: &[String]) -> Result<(), Fault> {
     let place = || format!("{file}, head line");
     for (index, name) in head.iter().enumerate() {
         if name.is_empty() {
-            return Err(Fault::new("uplink.head", place(), format!("column {} has no name", index + 1)));
+            return Err(Fault::new("uplink.head", place(), NO_NAME.with(&[&(index + 1)])));
         }
         if let Some(other) = head.get(..index).unwrap_or_default().iter().position(|other| other == name) {
-            let reason = format!("columns {} and {} have the same name", other + 1, index + 1);
+            let reason = SAME_NAME.with(&[&(other + 1), &(index + 1)]);
             return Err(Fault::new("uplink.head", place(), reason));
         }
     }
-    if head.is_empty() { Err(Fault::new("uplink.empty", place(), "there is no head line")) } else { Ok(()) }
+    if head.is_empty() { Err(Fault::new("uplink.empty", place(), NO_HEAD)) } else { Ok(()) }
 }
 
 impl Iterator for Rows {
@@ -123,7 +130,7 @@ impl Iterator for Rows {
         if count == expected {
             return Some(Ok(record));
         }
-        let reason = format!("{count} cells where the head line has {expected}");
+        let reason = RAGGED.with(&[&count, &expected]);
         let fault = Fault::new("uplink.ragged", record.place.to_string(), reason);
         Some(Err(Broken::Row(Box::new(record), fault)))
     }

@@ -3,7 +3,7 @@
 use std::io::{self, BufRead, ErrorKind, Read};
 
 use super::RECORD_BYTES_MAX;
-use crate::Fault;
+use crate::{Fault, reason::LONG_RECORD};
 
 /// Counts what is consumed.
 #[derive(Debug)]
@@ -39,10 +39,7 @@ impl<R: BufRead> Guard<R> {
     pub(super) fn fault(&self, file: &str, error: &io::Error) -> Fault {
         let place = format!("{file}, line {}", self.line);
         if error.kind() == ErrorKind::FileTooLarge {
-            let reason = format!(
-                "a record of more than {} MiB, or a quote or element that is not closed",
-                RECORD_BYTES_MAX >> 20
-            );
+            let reason = LONG_RECORD.with(&[&(RECORD_BYTES_MAX >> 20)]);
             return Fault::new("uplink.too_long", place, reason);
         }
         Fault::io(place, error)

@@ -9,7 +9,13 @@ use std::{
 use vouch_privacy::stream::Decoded;
 
 use super::{Broken, COLUMNS_MAX, DEPTH_MAX, Item, Text, csv::bad_encoding, guard::Guard};
-use crate::{Fault, Node, Place, Record};
+use crate::{
+    Fault, Node, Place, Reason, Record,
+    reason::{
+        DEEP, JSON_ARRAY, JSON_ARRAY_ENDS, JSON_BEHIND, JSON_BEHIND_ARRAY, JSON_COMMA, JSON_ENDS, JSON_EXPECTED,
+        JSON_KEY, JSON_KEYS, JSON_NO_KEY, JSON_NONE, JSON_NUMBER, JSON_OBJECT, JSON_OPEN, JSON_TEXT, JSON_TWICE,
+    },
+};
 
 /// Longest number.
 const NUMBER_BYTES_MAX: usize = 128;
@@ -50,7 +56,7 @@ impl Values {
             values.input.consume(1);
             values.in_array = true;
         } else if records.is_some() {
-            return Err(values.wrong("there is no array of records at the path named"));
+            return Err(values.wrong(JSON_ARRAY));
         }
         Ok(values)
     }
@@ -60,7 +66,7 @@ impl Values {
         self.expect(b'{')?;
         loop {
             if self.blank()? != Some(b'"') {
-                return Err(self.wrong(&format!("there is no key {name}")));
+                return Err(self.wrong(JSON_KEY.with(&[&name])));
             }
             let key = self.string()?;
             self.blank()?;
@@ -76,7 +82,7 @@ impl Values {
         }
     }
 
-    fn wrong(&self, why: &str) -> Fault {
+    fn wrong(&self, why: impl Into<Reason>) -> Fault {
         Fault::new("uplink.format", format!("{}, line {}", self.file, self.input.line), why)
     }
 
@@ -99,7 +105,7 @@ impl Values {
             self.input.consume(1);
             return Ok(());
         }
-        Err(self.wrong(&format!("expected {:?}", char::from(byte))))
+        Err(self.wrong(JSON_EXPECTED.with(&[&char::from(byte)])))
     }
 
     fn string(&mut self) -> Result<String, Fault> {
@@ -107,7 +113,7 @@ impl Values {
         self.input.consume(1);
         let mut is_escaped = false;
         loop {
-            let Some(byte) = self.peek()? else { return Err(self.wrong("a text is not closed")) };
+            let Some(byte) = self.peek()? else { return Err(self.wrong(JSON_OPEN)) };
             self.input.consume(1);
             raw.push(byte);
             if byte == b'"' && !is_escaped {
@@ -117,7 +123,7 @@ impl Values {
         }
         let text: String = serde_json::from_slice(&raw).map_err(|error| {
             let text = error.to_string();
-            self.wrong(&format!("a text: {}", text.split(" at line").next().unwrap_or_default()))
+            self.wrong(JSON_TEXT.with(&[&text.split(" at line").next().unwrap_or_default()]))
         })?;
         if text.contains('\u{fffd}') && self.input.get_ref().get_ref().had_errors {
             return Err(bad_encoding(format!("{}, line {}", self.file, self.input.line)));
@@ -129,7 +135,7 @@ impl Values {
         let mut raw = String::new();
         while let Some(byte) = self.peek()?.filter(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(byte)) {
             if raw.len() == NUMBER_BYTES_MAX {
-                return Err(self.wrong(&format!("a number of more than {NUMBER_BYTES_MAX} characters")));
+                return Err(self.wrong(JSON_NUMBER.with(&[&NUMBER_BYTES_MAX])));
             }
             raw.push(char::from(byte));
             self.input.consume(1);
@@ -140,7 +146,7 @@ impl Values {
     fn node(&mut self, depth: usize) -> Result<Node, Fault> {
         if depth > DEPTH_MAX {
             let place = format!("{}, line {}", self.file, self.input.line);
-            return Err(Fault::new("uplink.too_deep", place, format!("nested deeper than {DEPTH_MAX} levels")));
+            return Err(Fault::new("uplink.too_deep", place, DEEP.with(&[&DEPTH_MAX])));
         }
         match self.blank()? {
             Some(b'{') => self.object(depth),
@@ -153,10 +159,10 @@ impl Values {
                     "false" => Ok(Node::Bool(false)),
                     "null" => Ok(Node::Null),
                     number if is_number(number) => Ok(Node::Number(word)),
-                    _ => Err(self.wrong("this is no value of JSON")),
+                    _ => Err(self.wrong(JSON_NONE)),
                 }
             }
-            None => Err(self.wrong("the file ends within a value")),
+            None => Err(self.wrong(JSON_ENDS)),
         }
     }
 
@@ -168,15 +174,15 @@ impl Values {
                 self.expect(b',')?;
             }
             if self.blank()? != Some(b'"') {
-                return Err(self.wrong("expected a key"));
+                return Err(self.wrong(JSON_NO_KEY));
             }
             let key = self.string()?;
             if entries.len() == COLUMNS_MAX {
                 let place = format!("{}, line {}", self.file, self.input.line);
-                return Err(Fault::new("uplink.too_long", place, format!("an object of more than {COLUMNS_MAX} keys")));
+                return Err(Fault::new("uplink.too_long", place, JSON_KEYS.with(&[&COLUMNS_MAX])));
             }
             if entries.iter().any(|(name, _)| *name == key) {
-                return Err(self.wrong(&format!("the key {key:?} stands twice")));
+                return Err(self.wrong(JSON_TWICE.with(&[&key])));
             }
             self.expect(b':')?;
             let value = self.node(depth + 1)?;
@@ -210,16 +216,12 @@ impl Values {
                     let rest = self.blank()?;
                     // The end is said once; asked again it is there still.
                     self.in_array = false;
-                    return if rest.is_none() {
-                        Ok(None)
-                    } else {
-                        Err(self.wrong("there is something behind the end of the array"))
-                    };
+                    return if rest.is_none() { Ok(None) } else { Err(self.wrong(JSON_BEHIND_ARRAY)) };
                 }
                 Some(b',') if !self.is_first => self.input.consume(1),
                 Some(_) if self.is_first => {}
-                Some(_) => return Err(self.wrong("expected a comma or the end of the array")),
-                None => return Err(self.wrong("the file ends within the array")),
+                Some(_) => return Err(self.wrong(JSON_COMMA)),
+                None => return Err(self.wrong(JSON_ARRAY_ENDS)),
             }
             self.blank()?;
         } else if next.is_none() {
@@ -228,7 +230,7 @@ impl Values {
         self.is_first = false;
         self.record += 1;
         let (line, byte) = (self.input.line, self.input.byte);
-        let Node::Map(entries) = self.node(0)? else { return Err(self.wrong("a record is an object")) };
+        let Node::Map(entries) = self.node(0)? else { return Err(self.wrong(JSON_OBJECT)) };
         let (names, values): (Vec<String>, Vec<Node>) = entries.into_iter().unzip();
         if names[..] != self.columns[..] {
             self.columns = names.into();
@@ -244,7 +246,7 @@ pub(super) fn value(text: &str, file: &Arc<str>) -> Result<Node, Fault> {
     let input: Box<dyn Read + Send> = Box::new(std::io::Cursor::new(text.as_bytes().to_vec()));
     let mut values = Values::open(Decoded::new(input, vouch_privacy::stream::Encoding::Utf8), Arc::clone(file), None)?;
     let node = values.node(0)?;
-    if values.blank()?.is_some() { Err(values.wrong("there is something behind the value")) } else { Ok(node) }
+    if values.blank()?.is_some() { Err(values.wrong(JSON_BEHIND)) } else { Ok(node) }
 }
 
 /// As RFC 8259 writes numbers.

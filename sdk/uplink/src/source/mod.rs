@@ -29,7 +29,11 @@ use vouch_privacy::stream::{Decoded, Encoding};
 pub(crate) use self::postgres::address;
 #[cfg(feature = "native")]
 use crate::{Budget, budget::Held};
-use crate::{Fault, Found, Record, kept::Kept};
+use crate::{
+    Fault, Found, Record,
+    kept::Kept,
+    reason::{NO_TEXT, NOTHING},
+};
 
 /// Most bytes of one record.
 pub const RECORD_BYTES_MAX: u64 = 8 << 20;
@@ -176,14 +180,14 @@ fn decoded(found: &Found, options: &ReadOptions) -> Result<Decoded<Box<dyn Read 
     let mut beginning = Vec::new();
     file.by_ref().take(BEGINNING_BYTES).read_to_end(&mut beginning).map_err(|error| Fault::io(place(), &error))?;
     if beginning.iter().all(u8::is_ascii_whitespace) {
-        return Err(Fault::new("uplink.empty", place(), "there is nothing in it"));
+        return Err(Fault::new("uplink.empty", place(), NOTHING));
     }
     let encoding = match options.encoding {
         Some(encoding) => encoding,
         None => guess_encoding(found, &beginning)?,
     };
     if !matches!(encoding, Encoding::Utf16Le | Encoding::Utf16Be) && beginning.contains(&0) {
-        return Err(Fault::new("uplink.format", place(), "there is a zero byte at the beginning: this is no text"));
+        return Err(Fault::new("uplink.format", place(), NO_TEXT));
     }
     Ok(Decoded::new(Box::new(Cursor::new(beginning).chain(file)), encoding))
 }

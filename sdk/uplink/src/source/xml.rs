@@ -13,7 +13,10 @@ use quick_xml::{
 use vouch_privacy::stream::{Decoded, Encoding};
 
 use super::{Broken, COLUMNS_MAX, DEPTH_MAX, Item, Text, csv::bad_encoding, guard::Guard};
-use crate::{Fault, Node, Place, Record};
+use crate::{
+    Fault, Node, Place, Record,
+    reason::{DEEP, XML_DOCTYPE, XML_ENDS, XML_ENTITY, XML_MANY},
+};
 
 /// Elements of a file.
 pub(super) struct Elements {
@@ -80,7 +83,7 @@ impl Elements {
                 Event::End(_) => self.depth = self.depth.saturating_sub(1),
                 Event::DocType(_) => return Err(self.doctype()),
                 Event::Eof if self.depth > 0 => {
-                    return Err(Fault::new("uplink.format", self.place(), "the file ends within an element"));
+                    return Err(Fault::new("uplink.format", self.place(), XML_ENDS));
                 }
                 Event::Eof => return Ok(None),
                 _ => {}
@@ -89,15 +92,11 @@ impl Elements {
     }
 
     fn doctype(&self) -> Fault {
-        Fault::new(
-            "uplink.xml_doctype",
-            self.place(),
-            "a document type, which may define entities without bound, is not read",
-        )
+        Fault::new("uplink.xml_doctype", self.place(), XML_DOCTYPE)
     }
 
     fn too_deep(&self) -> Fault {
-        Fault::new("uplink.too_deep", self.place(), format!("nested deeper than {DEPTH_MAX} levels"))
+        Fault::new("uplink.too_deep", self.place(), DEEP.with(&[&DEPTH_MAX]))
     }
 
     /// Of other names; elements of one name are a list.
@@ -105,7 +104,7 @@ impl Elements {
         if entries.len() < COLUMNS_MAX {
             return Ok(());
         }
-        let reason = format!("an element with more than {COLUMNS_MAX} attributes and elements of other names");
+        let reason = XML_MANY.with(&[&COLUMNS_MAX]);
         Err(Fault::new("uplink.too_long", self.place(), reason))
     }
 
@@ -166,12 +165,12 @@ impl Elements {
                     _ => match resolve_predefined_entity(&reference.into_inner()) {
                         Some(known) => text.push_str(known),
                         None => {
-                            return Err(Fault::new("uplink.format", self.place(), "an entity that XML does not know"));
+                            return Err(Fault::new("uplink.format", self.place(), XML_ENTITY));
                         }
                     },
                 },
                 Event::DocType(_) => return Err(self.doctype()),
-                Event::Eof => return Err(Fault::new("uplink.format", self.place(), "the file ends within an element")),
+                Event::Eof => return Err(Fault::new("uplink.format", self.place(), XML_ENDS)),
                 Event::Empty(_) | Event::Comment(_) | Event::Decl(_) | Event::PI(_) => {}
             }
         }

@@ -105,7 +105,7 @@ struct Outcome<'a> {
 /// A fault as every command shows errors.
 #[must_use]
 pub fn refused(fault: &Fault) -> anyhow::Error {
-    Refused::error(fault.code, fault.reason.clone(), fault.place.clone())
+    Refused::error(fault.code, fault.reason.to_string(), fault.place.clone())
 }
 
 /// Several faults as one error, the first one's code.

@@ -102,7 +102,7 @@ pub(super) const KEYSTORE: &[ProblemKind] = &[
         ["That is not a key file, or it is damaged", "不是密钥文件或文件已损坏"],
         ["Use the file that vouch key generate wrote, or restore it from a backup.", "请使用 vouch key generate 生成的文件，或从备份恢复。"]),
     kind("keystore.password_required", 0,
-        ["The key file is encrypted and no password was given", "密钥文件已加密但未提供密码"],
+        ["A key file needs a password, and none was given", "密钥文件需要密码，但未提供"],
         ["Type it when asked, or name an open file descriptor in VOUCH_PASSWORD_FD.", "请按提示输入密码，或在 VOUCH_PASSWORD_FD 中指定文件描述符。"]),
     kind("keystore.wrong_password", 0,
         ["The password does not open the key file", "密码无法打开密钥文件"],
