@@ -103,7 +103,7 @@ impl Attachments {
         if is_locked_pdf(path).map_err(failed)? {
             return Err(("uplink.encrypted", "the PDF is encrypted: who is entitled could not read it".into()));
         }
-        let hash = hash_of(path).map_err(failed)?;
+        let hash = hash_of(path, blake3::Hasher::new()).map_err(failed)?;
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if all.len() >= KNOWN_MAX {
             all.clear();
@@ -113,8 +113,9 @@ impl Attachments {
     }
 }
 
-fn hash_of(path: &Path) -> io::Result<Hash32> {
-    let (mut file, mut hasher, mut piece) = (File::open(path)?, blake3::Hasher::new(), vec![0; READ_BYTES]);
+/// The hash of what is in a file, as this hasher makes it.
+pub(crate) fn hash_of(path: &Path, mut hasher: blake3::Hasher) -> io::Result<Hash32> {
+    let (mut file, mut piece) = (File::open(path)?, vec![0; READ_BYTES]);
     loop {
         let count = file.read(&mut piece)?;
         if count == 0 {
