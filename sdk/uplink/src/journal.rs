@@ -115,9 +115,11 @@ impl Journal {
             statement.query_row([id.as_bytes()], read).optional()
         };
         let found = self.failed(ask())?;
-        Ok(found.map(|(content, is_final, version)| {
-            if is_final { Outcome::Final { content, version } } else { Outcome::Begun { content } }
-        }))
+        Ok(found.map(
+            |(content, is_final, version)| {
+                if is_final { Outcome::Final { content, version } } else { Outcome::Begun { content } }
+            },
+        ))
     }
 
     /// What was noted of what a final document says; nothing if nothing was.

@@ -23,7 +23,8 @@ use crate::{Attached, attached::hash_of, keys::PART_BYTES};
 const HIDDEN_GRADE: u8 = 3;
 /// What the parts are called that are no fields.
 const PUBLIC: &str = "public fields";
-const SCHEMA: &str = "schema version";
+/// Stands for the names of all parts of a row.
+const NAMES: &str = "names";
 
 /// The version of a document that a new one follows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,27 +84,30 @@ impl Applier {
         !is_person && !rules.any(|field| field.0.from.names().iter().any(is_taken))
     }
 
-    /// What the journal keeps of a row, to tell later what of it changed: a keyed hash of each thing that the document says.
+    /// What the journal keeps of a row, to tell later what of it changed: a keyed hash of each thing that the document says, and of
+    /// their names.
     #[must_use]
     pub fn parts(&self, row: &Row) -> Vec<u8> {
-        let mut bytes = self.key.part(row.id, SCHEMA, &self.schema.version.to_string()).to_vec();
-        for (name, value) in self.said(row) {
-            bytes.extend(self.key.part(row.id, &name, &value.to_string()));
-        }
-        bytes
+        let said = self.said(row);
+        let parts = said.iter().flat_map(|(name, value)| self.key.part(row.id, name, &value.to_string()));
+        self.names_part(row, &said).into_iter().chain(parts).collect()
     }
 
-    /// What changed since [`Applier::parts`] were noted; `None` when they do not tell, as under another version of the schema.
+    /// Names of what changed since [`Applier::parts`] were noted, and whether these are all: what is said no more has no name there.
     #[must_use]
-    pub fn changed_since(&self, row: &Row, parts: &[u8]) -> Option<Vec<String>> {
-        let (noted, rest) = parts.as_chunks::<PART_BYTES>();
+    pub fn changed_since(&self, row: &Row, parts: &[u8]) -> (Vec<String>, bool) {
+        let (noted, _) = parts.as_chunks::<PART_BYTES>();
         let noted: BTreeSet<&[u8; PART_BYTES]> = noted.iter().collect();
-        let is_there = |name: &str, value: &str| noted.contains(&self.key.part(row.id, name, value));
-        if !rest.is_empty() || !is_there(SCHEMA, &self.schema.version.to_string()) {
-            return None;
-        }
-        let changed = self.said(row).into_iter().filter(|(name, value)| !is_there(name, &value.to_string()));
-        Some(changed.map(|(name, _)| name).collect())
+        let said = self.said(row);
+        let is_whole = noted.contains(&self.names_part(row, &said));
+        let is_new =
+            |(name, value): &(String, Value)| !noted.contains(&self.key.part(row.id, name, &value.to_string()));
+        (said.into_iter().filter(is_new).map(|(name, _)| name).collect(), is_whole)
+    }
+
+    fn names_part(&self, row: &Row, said: &[(String, Value)]) -> [u8; PART_BYTES] {
+        let names: Vec<&str> = said.iter().map(|(name, _)| name.as_str()).collect();
+        self.key.part(row.id, NAMES, &json!(names).to_string())
     }
 
     /// What changed against a version on the chain. `shown` is what the own node shows of its fields, where it does.
@@ -145,7 +149,8 @@ impl Applier {
         for rule in &self.schema.definition.references {
             let of = |entries: &[ReferenceEntry]| -> BTreeSet<(String, u32)> {
                 let own = entries.iter().filter(|entry| entry.name == rule.name);
-                let number = |entry: &ReferenceEntry| if self.is_open_reference(&rule.name) { 0 } else { entry.version };
+                let number =
+                    |entry: &ReferenceEntry| if self.is_open_reference(&rule.name) { 0 } else { entry.version };
                 own.map(|entry| (entry.id.to_string(), number(entry))).collect()
             };
             if of(&row.references) != of(&version.references) {
@@ -170,34 +175,30 @@ impl Applier {
         of(&row.parties) != of(&version.parties)
     }
 
-    /// Names and values of everything that a row's document says, what is absent included.
+    /// Names and values of everything that a row's document says.
     fn said(&self, row: &Row) -> Vec<(String, Value)> {
         let definition = &self.schema.definition;
-        let mut all: Vec<(String, Value)> = Vec::new();
-        for rule in &definition.fields {
+        let fields = definition.fields.iter().map(|rule| {
             let files = row.files.iter().filter(|file| file.field == rule.name);
-            let files: Vec<Value> =
-                files.map(|file| json!([file.name(), file.bytes, file.hash.to_string()])).collect();
-            let value = row.values.get(&rule.name).cloned();
-            let value = value.unwrap_or_else(|| if files.is_empty() { Value::Null } else { Value::from(files) });
-            all.push((rule.name.clone(), value));
-        }
-        for rule in &definition.parties {
+            let files: Vec<Value> = files.map(|file| json!([file.name(), file.bytes, file.hash.to_string()])).collect();
+            (rule.name.clone(), row.values.get(&rule.name).cloned().unwrap_or(Value::from(files)))
+        });
+        let parties = definition.parties.iter().map(|rule| {
             let parties: Vec<_> = row.parties.iter().filter(|entry| entry.role == rule.role).collect();
-            all.push((party_name(&rule.role), json!(parties)));
-        }
-        for rule in &definition.references {
+            (party_name(&rule.role), json!(parties))
+        });
+        let references = definition.references.iter().map(|rule| {
             let entries: Vec<_> = row.references.iter().filter(|entry| entry.name == rule.name).collect();
-            all.push((reference_name(&rule.name), json!(entries)));
-        }
-        all.push((PUBLIC.to_owned(), json!(self.public_slots(row))));
-        all
+            (reference_name(&rule.name), json!(entries))
+        });
+        let public: Vec<&String> = self.mapping.public.iter().filter(|name| row.values.contains_key(*name)).collect();
+        let all = fields.chain(parties).chain(references).chain([(PUBLIC.to_owned(), json!(public))]);
+        all.filter(|(_, value)| !value.is_null() && value.as_array().is_none_or(|items| !items.is_empty())).collect()
     }
 
     fn public_slots(&self, row: &Row) -> BTreeSet<u16> {
         let rules = (0u16..).zip(&self.schema.definition.fields);
-        let is_public =
-            |name: &String| self.mapping.public.contains(name) && row.values.contains_key(name);
+        let is_public = |name: &String| self.mapping.public.contains(name) && row.values.contains_key(name);
         rules.filter(|(_, rule)| is_public(&rule.name)).map(|(slot, _)| slot).collect()
     }
 }
