@@ -324,12 +324,8 @@ pub(super) async fn run(args: Args, global: &GlobalArgs) -> anyhow::Result<ExitC
     if !summary.broken.is_empty() {
         return Err(refused_all(&summary.broken));
     }
-    // Rejected rows are written to their files also where nothing else is left to send.
-    if args.preview || (summary.documents == 0 && summary.rejected == 0) {
-        // A database in which nothing is new is on the chain as a whole.
-        let has_nothing_new = plan.jobs.iter().all(|job| job.after.is_some());
-        let is_good = summary.rejected == 0 && (summary.documents > 0 || has_nothing_new);
-        return Ok(if is_good { ExitCode::SUCCESS } else { ExitCode::from(EXIT_REFUSED) });
+    if let Some(code) = without_sending(&args, &plan, &summary) {
+        return Ok(code);
     }
     let when_changed = ask::settled(&planned, &changes, args.yes, global)?;
     let leaving = changes.leaving(&when_changed);
@@ -360,6 +356,17 @@ pub(super) async fn run(args: Args, global: &GlobalArgs) -> anyhow::Result<ExitC
         (false, 0) => ExitCode::SUCCESS,
         (false, _) => ExitCode::from(EXIT_REFUSED),
     })
+}
+
+/// What a run ends with that has nothing to send. Rejected rows are written to their files also where nothing else is left.
+fn without_sending(args: &Args, plan: &Plan, summary: &Summary) -> Option<ExitCode> {
+    if !args.preview && (summary.documents > 0 || summary.rejected > 0) {
+        return None;
+    }
+    // A database in which nothing is new is on the chain as a whole.
+    let has_nothing_new = plan.jobs.iter().all(|job| job.after.is_some());
+    let is_good = summary.rejected == 0 && (summary.documents > 0 || has_nothing_new);
+    Some(if is_good { ExitCode::SUCCESS } else { ExitCode::from(EXIT_REFUSED) })
 }
 
 /// What a person sees before anything leaves.
