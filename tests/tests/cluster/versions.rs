@@ -104,14 +104,10 @@ impl<'a> Desk<'a> {
         self.cluster.scratch("desk-state")
     }
 
-    fn numbers(&self) -> PathBuf {
-        self.folder.join("numbers.out")
-    }
-
     fn run(&self, source: &Path, more: &[&str]) -> Vec<String> {
         let place = |path: &Path| path.display().to_string();
         let (mapping, state, home) = (self.folder.join("mapping.toml"), self.state(), self.cluster.home(INSTITUTION));
-        let (key, numbers) = (self.cluster.account_path(INSTITUTION), self.numbers());
+        let (key, numbers) = (self.cluster.account_path(INSTITUTION), source.with_extension("numbers"));
         let all = ["--json", "doc", "uplink", &place(source), "--mapping", &place(&mapping), "--state", &place(&state)];
         let own = ["--home", &place(&home), "--key", &key, "--new-key", "--yes", "--numbers-out", &place(&numbers)];
         all.iter().chain(&own).chain(more).map(|text| (*text).to_owned()).collect()
@@ -154,14 +150,16 @@ impl<'a> Desk<'a> {
         child.kill().await.unwrap();
     }
 
-    fn id(&self, schema: &str, number: &str) -> DocumentId {
-        let text = std::fs::read_to_string(self.numbers()).unwrap();
-        let line = text.lines().find_map(|line| line.strip_prefix(&format!("{schema},\"{number}\",")));
-        line.unwrap_or_else(|| panic!("{number}: {text}")).parse().unwrap()
+    /// The document of a number, of a source that is named without its end.
+    fn id(&self, source: &str, number: &str) -> DocumentId {
+        let text = std::fs::read_to_string(self.folder.join(format!("{source}.numbers"))).unwrap();
+        let number = format!(",\"{number}\",");
+        let id = text.lines().find_map(|line| line.split_once(&number)).map(|(_, id)| id.parse());
+        id.unwrap_or_else(|| panic!("{number} {text}")).unwrap()
     }
 
     async fn task(&self, number: u32) -> Document {
-        self.client.document(self.id("task", &format!("T{number}"))).await.unwrap().unwrap()
+        self.client.document(self.id("tasks", &format!("T{number}"))).await.unwrap().unwrap()
     }
 
     /// A version, as the chain's state proves it.
@@ -290,16 +288,16 @@ async fn references_lead_to_the_version_in_force(desk: &Desk<'_>) {
     desk.forget();
     let more = desk.write("bills-more.csv", "no,lead,task", [2, 10].map(bill));
     assert_eq!(desk.told(&more, &[]).await, (0, [2, 0, 0], [2, 0, 0]));
-    let named = async |number: u32| {
-        let id = desk.id("task-bill", &format!("B{number}"));
+    let named = async |source: &str, number: u32| {
+        let id = desk.id(source, &format!("B{number}"));
         desk.proven(id, 1).await.content.references[0].version
     };
-    assert_eq!((named(2).await, named(10).await), (2, 3));
+    assert_eq!((named("bills-more", 2).await, named("bills-more", 10).await), (2, 3));
     // A task that gets a version changes nothing in bills of before.
     let tasks = desk.tasks(repaid(21, 9));
     assert_eq!(desk.told(&tasks, &["--changed", "version"]).await, (0, [0, 1, 20], [1, 1, 0]));
     assert_eq!(desk.told(&bills, &["--changed", "version"]).await, (0, [0, 0, 3], [0, 0, 0]));
-    assert_eq!((named(1).await, named(9).await, named(20).await), (2, 3, 1));
+    assert_eq!((named("bills", 1).await, named("bills", 9).await, named("bills", 20).await), (2, 3, 1));
 }
 
 /// The journal does not know it, and no salt of it follows from the key.
@@ -333,7 +331,7 @@ async fn what_somebody_revised_by_hand_is_compared_by_its_fields(desk: &Desk<'_>
 
 /// Revoked, under a hold, erased: each row is told why, and nothing is made of it.
 async fn documents_that_are_kept_or_gone_are_left_alone(desk: &Desk<'_>) {
-    let ids = [15, 16, 17].map(|number| desk.id("task", &format!("T{number}")).to_string());
+    let ids = [15, 16, 17].map(|number| desk.id("tasks", &format!("T{number}")).to_string());
     desk.act(INSTITUTION, &["doc", "revoke", &ids[0], "--code", "typo"]).await;
     desk.act(REGULATOR, &["doc", "hold", &ids[1], "--code", "court-case"]).await;
     desk.act(INSTITUTION, &["doc", "erase", &ids[2]]).await;
