@@ -183,6 +183,7 @@ texts! {
     UplinkNew: "new", "新增";
     UplinkChanged: "changed", "有变更";
     UplinkUnchanged: "unchanged", "未变更";
+    UplinkAgain: "of these say what an earlier version said (an older export?)", "其中与更早版本相同（是否为旧的导出文件？）";
     UplinkBlocked: "changed and cannot have a new version now", "有变更但目前不能提交新版本";
     UplinkToVersions: "become new versions", "将提交为新版本";
     UplinkToRejected: "are rejected", "将被拒绝";

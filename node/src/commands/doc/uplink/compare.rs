@@ -32,6 +32,8 @@ use super::{
 const SHOWN_MAX: usize = 50;
 /// Names of one row that a reason has.
 const NAMES_MAX: usize = 12;
+/// Versions before the newest that are looked at for the same content.
+const EARLIER_MAX: u32 = 16;
 
 /// What is compared with what.
 pub(super) struct Comparison {
@@ -50,6 +52,8 @@ pub(super) struct Changes {
     pub(super) new: u64,
     /// Documents that are there with another content.
     pub(super) changed: u64,
+    /// Changed ones that say what an earlier version said: an older export, or a correction that was taken back.
+    pub(super) again: u64,
     /// Documents that are there as they are.
     pub(super) unchanged: u64,
     /// Documents that are there with another content and cannot have a new version now.
@@ -79,13 +83,17 @@ pub(super) struct Change {
     pub(super) version: u32,
     /// Names of what changed, never values.
     pub(super) fields: Vec<String>,
+    /// The earlier version that said the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) again: Option<u32>,
 }
 
 /// How a row stands.
 enum Standing {
     New,
     Same,
-    Changed(Before, Vec<String>),
+    /// Behind which version, with names of what changed, and the earlier version that said the same.
+    Changed(Before, Vec<String>, Option<u32>),
     Blocked(&'static str, String),
 }
 
@@ -126,8 +134,9 @@ impl Changes {
                     self.faults.push(Fault::new(code, row.place.to_string(), reason.clone()));
                 }
             }
-            Standing::Changed(before, fields) => {
+            Standing::Changed(before, fields, again) => {
                 self.changed += 1;
+                self.again += u64::from(again.is_some());
                 if let Some(count) = self.by_map.get_mut(map) {
                     *count += 1;
                 }
@@ -138,6 +147,7 @@ impl Changes {
                     document: row.id,
                     version: before.version,
                     fields: fields.clone(),
+                    again: *again,
                 };
                 if self.rows.len() < SHOWN_MAX {
                     self.rows.push(change.clone());
@@ -208,7 +218,7 @@ impl Comparison {
     fn keep(&self, row: &Row, standing: &Standing) -> anyhow::Result<()> {
         let compared = match standing {
             Standing::New | Standing::Same => return Ok(()),
-            Standing::Changed(before, names) => Compared::Changed(*before, short(names)),
+            Standing::Changed(before, names, _) => Compared::Changed(*before, short(names)),
             Standing::Blocked(code, reason) => Compared::Blocked(code, reason.clone()),
         };
         self.journal.lock().set_compared(row.id, &compared).map_err(|fault| refused(&fault))
@@ -255,7 +265,29 @@ impl Comparison {
             return Ok(Standing::Blocked("uplink.owner", reason));
         }
         let before = Before { version: there.latest.version, root: there.latest.content.root };
-        Ok(Standing::Changed(before, difference.shown()))
+        let again = self.earlier(applier, issuing, (row, &draft), &there).await?;
+        Ok(Standing::Changed(before, difference.shown(), again))
+    }
+
+    /// The newest of the versions before that is just this row. Files are not read for that.
+    async fn earlier(
+        &self,
+        applier: &Applier,
+        issuing: &Issuing,
+        (row, draft): (&Row, &DocumentDraft),
+        there: &There,
+    ) -> anyhow::Result<Option<u32>> {
+        if !row.files.is_empty() {
+            return Ok(None);
+        }
+        let newest = there.latest.version;
+        for number in (newest.saturating_sub(EARLIER_MAX).max(1)..newest).rev() {
+            let Some(version) = self.client.document_version(row.id, number).await? else { continue };
+            if self.is_root(applier, issuing, (row, draft), &version).await? {
+                return Ok(Some(number));
+            }
+        }
+        Ok(None)
     }
 
     fn same(&self, applier: &Applier, row: &Row, version: u32) -> anyhow::Result<Standing> {

@@ -146,10 +146,9 @@ pub(super) fn changes(changes: &Changes, planned: &[Option<WhenChanged>], langua
     let kinds = kinds.into_iter().map(|kind| (kind, of(kind).sum::<u64>())).filter(|(_, count)| *count > 0);
     let changed: Vec<String> = kinds.map(|(kind, count)| format!("{count} {}", label(become_of(kind)))).collect();
     let changed = if changed.is_empty() { String::new() } else { format!(" ({})", changed.join(", ")) };
-    let blocked = match changes.blocked {
-        0 => String::new(),
-        count => format!(", {count} {}", label(Text::UplinkBlocked)),
-    };
+    let also = |count: u64, text| if count > 0 { format!(", {count} {}", label(text)) } else { String::new() };
+    let changed = format!("{changed}{}", also(changes.again, Text::UplinkAgain));
+    let blocked = also(changes.blocked, Text::UplinkBlocked);
     lines.push(format!(
         "{} {}, {} {}{changed}{blocked}, {} {}",
         changes.new,
@@ -164,9 +163,11 @@ pub(super) fn changes(changes: &Changes, planned: &[Option<WhenChanged>], langua
 
 /// A changed row: its number or else its place, its document, and names of fields.
 fn change_line(change: &Change) -> String {
-    let Change { place, number, schema, document, version, fields } = change;
+    let Change { place, number, schema, document, version, fields, again } = change;
     let number = number.as_ref().map_or_else(String::new, |number| format!("{number} "));
-    format!("  {number}({place}) {schema} {document} {version} -> {}: {}", version + 1, fields.join(", "))
+    let again = again.map_or_else(String::new, |version| format!(" (= {version})"));
+    let (next, fields) = (version.saturating_add(1), fields.join(", "));
+    format!("  {number}({place}) {schema} {document} {version} -> {next}: {fields}{again}")
 }
 
 /// What was done.
