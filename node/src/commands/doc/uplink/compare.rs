@@ -128,7 +128,7 @@ impl Changes {
         match standing {
             Standing::New => self.new += 1,
             Standing::Same => self.unchanged += 1,
-            Standing::Blocked(code, reason) => {
+            &Standing::Blocked(code, ref reason) => {
                 self.blocked += 1;
                 if self.faults.len() < SHOWN_MAX {
                     self.faults.push(Fault::new(code, row.place.to_string(), reason.clone()));
@@ -180,7 +180,8 @@ impl Comparison {
             let rows = read_ahead(Arc::clone(&this.plan), number, Budget::new(HELD_BYTES))?;
             let each = stream::unfold(rows, |mut rows| async move { Some((rows.recv().await?, rows)) });
             let standings = each.map(|read| this.look(map, read)).buffered(this.concurrency);
-            let (mut standings, mut is_over) = (std::pin::pin!(standings), false);
+            let mut standings = std::pin::pin!(standings);
+            let mut is_over = false;
             while let Some(looked) = standings.next().await {
                 let (row, standing) = match looked? {
                     Looked::Row(row, standing) => (row, standing),
@@ -219,7 +220,7 @@ impl Comparison {
         let compared = match standing {
             Standing::New | Standing::Same => return Ok(()),
             Standing::Changed(before, names, _) => Compared::Changed(*before, short(names)),
-            Standing::Blocked(code, reason) => Compared::Blocked(code, reason.clone()),
+            &Standing::Blocked(code, ref reason) => Compared::Blocked(code, reason.clone()),
         };
         self.journal.lock().set_compared(row.id, &compared).map_err(|fault| refused(&fault))
     }
@@ -243,7 +244,7 @@ impl Comparison {
         let there = There { document, latest };
         // What the journal noted of this very version is another content; the root would say the same.
         let is_noted = matches!(known, Some(Outcome::Final { version, .. }) if version == there.latest.version);
-        if !is_noted {
+        if !is_noted || there.latest.state == VersionState::Rejected {
             match self.is_version(applier, issuing, (row, &draft), &there).await {
                 Ok(Some(version)) => return self.same(applier, row, version),
                 Ok(None) => {}
