@@ -311,3 +311,40 @@ fn staged(going: &Going<'_>) -> Fault {
 pub(super) fn refusal(row: &Row, error: &Error) -> Fault {
     Fault::new("uplink.refused", row.place.to_string(), format!("[{}] {error}", error.code()))
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// What keeps a document is told first by what cannot be undone.
+    #[test]
+    fn what_keeps_a_document_has_a_code() {
+        use VersionState::{Annulled, Effective, Erased, Pending, Rejected, Revoked};
+        let document = |erasure: ErasureState, disputes: u32, holds: u32| -> Document {
+            serde_json::from_value(json!({
+                "id": "0a".repeat(16), "sequence": 1, "category_sequence": 1, "issuer_sequence": 1, "category": "Transaction",
+                "schema": "task", "issuer": "works", "created": { "height": 1, "time_ms": 1 }, "latest": 1, "effective": null,
+                "disputes": disputes, "holds": holds, "correction": false, "erasure": erasure,
+            }))
+            .unwrap()
+        };
+        let free = ErasureState::None;
+        for (document, latest, code) in [
+            (document(free, 0, 0), Effective, None),
+            (document(free, 0, 0), Rejected, None),
+            (document(free, 0, 0), Pending, Some("uplink.pending")),
+            (document(free, 0, 0), Revoked, Some("uplink.revoked")),
+            (document(free, 0, 0), Annulled, Some("uplink.revoked")),
+            (document(free, 1, 0), Effective, Some("uplink.disputed")),
+            (document(free, 0, 1), Effective, Some("uplink.held")),
+            (document(free, 1, 1), Revoked, Some("uplink.revoked")),
+            (document(ErasureState::Restricted, 1, 1), Effective, Some("uplink.erased")),
+            (document(ErasureState::Ordered, 0, 0), Effective, Some("uplink.erased")),
+            (document(ErasureState::Erased, 0, 0), Erased, Some("uplink.erased")),
+        ] {
+            assert_eq!(hindrance(&document, latest).map(|(code, _)| code), code, "{document:?} {latest:?}");
+        }
+    }
+}
