@@ -1,7 +1,7 @@
 //! What became of each row, durable: so that a run that was stopped or killed goes on and asks about nothing twice.
 //!
 //! ```text
-//! begun --submitted, found on the chain--> final
+//! begun --submitted, found on the chain--> final --a version begun--> open --submitted, found on the chain--> final
 //! ```
 //!
 //! Losing the journal costs work, not correctness: ids follow from numbers, the chain takes an id once, and a version once behind the one
@@ -31,6 +31,8 @@ pub enum Outcome {
         content: [u8; 32],
         /// Its version.
         version: u32,
+        /// Whether a version behind it may have been sent: what the chain has is to be asked.
+        is_open: bool,
     },
 }
 
@@ -80,7 +82,7 @@ impl Journal {
                 "BEGIN IMMEDIATE;
                  CREATE TABLE IF NOT EXISTS rows (
                      id BLOB PRIMARY KEY, content BLOB NOT NULL, is_final INTEGER NOT NULL, height INTEGER, tx BLOB,
-                     version INTEGER NOT NULL DEFAULT 1, parts BLOB
+                     version INTEGER NOT NULL DEFAULT 1, parts BLOB, is_open INTEGER NOT NULL DEFAULT 0
                  ) WITHOUT ROWID;
                  CREATE TABLE IF NOT EXISTS marks (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
                  COMMIT;
@@ -107,19 +109,19 @@ impl Journal {
     /// `uplink.journal`.
     pub fn outcome(&self, id: DocumentId) -> Result<Option<Outcome>, Fault> {
         let ask = || {
-            let text = "SELECT content, is_final, version FROM rows WHERE id = ?1";
+            let text = "SELECT content, is_final, version, is_open FROM rows WHERE id = ?1";
             let mut statement = self.connection.prepare_cached(text)?;
             let read = |row: &rusqlite::Row<'_>| {
-                Ok((row.get::<_, [u8; 32]>(0)?, row.get::<_, bool>(1)?, row.get::<_, u32>(2)?))
+                let content = row.get(0)?;
+                Ok(if row.get(1)? {
+                    Outcome::Final { content, version: row.get(2)?, is_open: row.get(3)? }
+                } else {
+                    Outcome::Begun { content }
+                })
             };
             statement.query_row([id.as_bytes()], read).optional()
         };
-        let found = self.failed(ask())?;
-        Ok(found.map(
-            |(content, is_final, version)| {
-                if is_final { Outcome::Final { content, version } } else { Outcome::Begun { content } }
-            },
-        ))
+        self.failed(ask())
     }
 
     /// What was noted of what a final document says; nothing if nothing was.
@@ -148,6 +150,18 @@ impl Journal {
         self.failed(write()).map(|_| ())
     }
 
+    /// A version behind the one that is final is about to be sent.
+    ///
+    /// # Errors
+    /// `uplink.journal`.
+    pub fn begin_version(&self, id: DocumentId) -> Result<(), Fault> {
+        let write = || {
+            let text = "UPDATE rows SET is_open = 1 WHERE id = ?1";
+            self.connection.prepare_cached(text)?.execute([id.as_bytes()])
+        };
+        self.failed(write()).map(|_| ())
+    }
+
     /// A document is final.
     ///
     /// # Errors
@@ -159,7 +173,7 @@ impl Journal {
         let write = || {
             let text = "INSERT INTO rows (id, content, is_final, height, tx, version, parts) VALUES (?1, ?2, 1, ?3, ?4, ?5, ?6)
                 ON CONFLICT (id) DO UPDATE
-                SET content = ?2, is_final = 1, height = ?3, tx = ?4, version = ?5, parts = ?6";
+                SET content = ?2, is_final = 1, height = ?3, tx = ?4, version = ?5, parts = ?6, is_open = 0";
             self.connection.prepare_cached(text)?.execute(params![id.as_bytes(), content, height, tx, version, parts])
         };
         self.failed(write()).map(|_| ())
@@ -264,6 +278,7 @@ fn with_versions(connection: &Connection) -> rusqlite::Result<()> {
         "BEGIN IMMEDIATE;
          ALTER TABLE rows ADD COLUMN version INTEGER NOT NULL DEFAULT 1;
          ALTER TABLE rows ADD COLUMN parts BLOB;
+         ALTER TABLE rows ADD COLUMN is_open INTEGER NOT NULL DEFAULT 0;
          COMMIT;",
     )
 }
@@ -380,7 +395,7 @@ mod tests {
             assert_eq!(Journal::open(folder.path()).unwrap_err().code, "uplink.busy");
         }
         let journal = Journal::open(folder.path()).unwrap();
-        assert_eq!(journal.outcome(id).unwrap(), Some(Outcome::Final { content, version: 1 }));
+        assert_eq!(journal.outcome(id).unwrap(), Some(Outcome::Final { content, version: 1, is_open: false }));
         journal.begin(DocumentId::new([2; 16]), &content).unwrap();
         assert_eq!((journal.finals().unwrap(), journal.known().unwrap()), (1, 2));
         assert_eq!(journal.mark("db").unwrap().as_deref(), Some("17"));
@@ -401,32 +416,36 @@ mod tests {
             goes_on
         };
         journal.begin_comparing().unwrap();
-        let row = |row: u8| (key.document("works", "s", &row.to_string()), [writing.wrapping_mul(31) ^ row; 32]);
-        for (id, content) in (0..rows).map(row) {
+        let row = |row: u8| (key.document("works", "s", &row.to_string()), content_of(row, writing));
+        let is_same = |id: DocumentId, content: &[u8; 32]| {
             let known = journal.outcome(id).unwrap();
-            if matches!(known, Some(Outcome::Final { content: noted, .. }) if noted == content) {
-                continue;
-            }
+            matches!(known, Some(Outcome::Final { content: noted, is_open: false, .. }) if noted == *content)
+        };
+        for (id, content) in (0..rows).map(row).filter(|(id, content)| !is_same(*id, content)) {
             let versions = chain.entry(id).or_default();
             let version = u32::try_from(versions.len()).unwrap();
             if versions.last() == Some(&content) {
                 journal.finish(id, &Noted { version, ..first(&content) }, None).unwrap();
-            } else if version > 0 {
-                let root = DocumentRoot(versions[versions.len() - 1]);
-                journal.set_compared(id, &Compared::Changed(Before { version, root }, "a".into())).unwrap();
+            } else if let Some(root) = versions.last() {
+                let before = Before { version, root: DocumentRoot(*root) };
+                journal.set_compared(id, &Compared::Changed(before, "a".into())).unwrap();
             }
         }
-        for (id, content) in (0..rows).map(row) {
-            let known = journal.outcome(id).unwrap();
-            if matches!(known, Some(Outcome::Final { content: noted, .. }) if noted == content) {
-                continue;
+        for (id, content) in (0..rows).map(row).filter(|(id, content)| !is_same(*id, content)) {
+            let compared = journal.compared(id).unwrap();
+            if !step() {
+                return false;
+            }
+            match compared {
+                None => journal.begin(id, &content).unwrap(),
+                Some(_) => journal.begin_version(id).unwrap(),
             }
             if !step() {
                 return false;
             }
             // The chain takes a version once: only behind the one that it names.
             let versions = chain.entry(id).or_default();
-            match journal.compared(id).unwrap() {
+            match compared {
                 None if versions.is_empty() => versions.push(content),
                 Some(Compared::Changed(before, _)) if versions.last() == Some(&before.root.0) => versions.push(content),
                 other => panic!("{other:?}"),
@@ -440,33 +459,41 @@ mod tests {
         true
     }
 
+    fn content_of(row: u8, writing: u8) -> [u8; 32] {
+        [writing.wrapping_mul(31) ^ row; 32]
+    }
+
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(32))]
+        #![proptest_config(ProptestConfig::with_cases(48))]
         #[test]
-        fn whatever_is_killed_or_lost_each_version_is_there_once_and_in_order(
+        fn whatever_is_killed_lost_or_taken_back_each_version_is_there_once_and_in_order(
             rows in 1u8..8,
-            writings in proptest::collection::vec((0u8..3, proptest::collection::vec((0usize..16, any::<bool>()), 0..3)), 1..5),
+            runs in proptest::collection::vec((0u8..3, 0usize..24, any::<bool>()), 0..8),
+            last in 0u8..3,
         ) {
             let folder = tempfile::tempdir().unwrap();
-            let (mut chain, mut expected) = (Versions::new(), Vec::<u8>::new());
-            for (writing, deaths) in writings {
-                for (steps, is_lost) in deaths {
-                    revise(folder.path(), rows, writing, &mut chain, steps);
-                    if is_lost {
-                        for entry in std::fs::read_dir(folder.path()).unwrap() {
-                            std::fs::remove_file(entry.unwrap().path()).unwrap();
-                        }
+            let mut chain = Versions::new();
+            for (writing, steps, is_lost) in &runs {
+                revise(folder.path(), rows, *writing, &mut chain, *steps);
+                if *is_lost {
+                    for entry in std::fs::read_dir(folder.path()).unwrap() {
+                        std::fs::remove_file(entry.unwrap().path()).unwrap();
                     }
                 }
-                prop_assert!(revise(folder.path(), rows, writing, &mut chain, usize::MAX));
-                if expected.last() != Some(&writing) {
-                    expected.push(writing);
-                }
             }
-            let key = UplinkKey::new([5; 32]);
+            prop_assert!(revise(folder.path(), rows, last, &mut chain, usize::MAX));
+            let (journal, key) = (Journal::open(folder.path()).unwrap(), UplinkKey::new([5; 32]));
             for row in 0..rows {
-                let contents: Vec<[u8; 32]> = expected.iter().map(|writing| [writing.wrapping_mul(31) ^ row; 32]).collect();
-                prop_assert_eq!(&chain[&key.document("works", "s", &row.to_string())], &contents);
+                let id = key.document("works", "s", &row.to_string());
+                let versions = &chain[&id];
+                prop_assert_eq!(versions.last(), Some(&content_of(row, last)));
+                prop_assert!(versions.windows(2).all(|pair| pair[0] != pair[1]), "a version twice");
+                let mut written = runs.iter().map(|(writing, ..)| *writing).chain([last]);
+                let in_order = versions.iter().all(|version| written.any(|writing| content_of(row, writing) == *version));
+                prop_assert!(in_order, "versions in another order than they were written");
+                let version = u32::try_from(versions.len()).unwrap();
+                let noted = Outcome::Final { content: content_of(row, last), version, is_open: false };
+                prop_assert_eq!(journal.outcome(id).unwrap(), Some(noted));
             }
         }
     }
@@ -486,12 +513,12 @@ mod tests {
         drop(old);
         for _ in 0..2 {
             let journal = Journal::open(folder.path()).unwrap();
-            assert_eq!(journal.outcome(id).unwrap(), Some(Outcome::Final { content, version: 1 }));
+            assert_eq!(journal.outcome(id).unwrap(), Some(Outcome::Final { content, version: 1, is_open: false }));
             assert_eq!(journal.parts(id).unwrap(), Vec::<u8>::new());
         }
         let journal = Journal::open(folder.path()).unwrap();
         journal.finish(id, &Noted { version: 2, content: &[3; 32], parts: &[4; 16] }, None).unwrap();
-        assert_eq!(journal.outcome(id).unwrap(), Some(Outcome::Final { content: [3; 32], version: 2 }));
+        assert_eq!(journal.outcome(id).unwrap(), Some(Outcome::Final { content: [3; 32], version: 2, is_open: false }));
         assert_eq!(journal.parts(id).unwrap(), [4; 16]);
         // What was found before a run goes with the process.
         let blocked = Compared::Blocked("uplink.held", "a hold".into());

@@ -230,7 +230,7 @@ impl Comparison {
         let applier = self.plan.appliers.get(map).ok_or_else(unknown)?;
         let issuing = self.issuings.get(map).ok_or_else(unknown)?;
         let known = self.journal.lock().outcome(row.id).map_err(|fault| refused(&fault))?;
-        if matches!(known, Some(Outcome::Final { content, .. }) if content == row.content) {
+        if matches!(known, Some(Outcome::Final { content, is_open: false, .. }) if content == row.content) {
             return Ok(Standing::Same);
         }
         let Some(document) = self.client.document(row.id).await? else { return Ok(Standing::New) };

@@ -79,7 +79,11 @@ impl Shared {
         self.point(applier, &mut going.draft.references, false).await?;
         let is_large = row.files.iter().map(|file| file.bytes).sum::<u64>() > LARGE_BYTES;
         let _one_of_few = if is_large { Some(self.large.acquire().await?) } else { None };
-        self.journal.lock().begin(row.id, &row.content).map_err(|fault| refused(&fault))?;
+        let begun = match before {
+            None => self.journal.lock().begin(row.id, &row.content),
+            Some(_) => self.journal.lock().begin_version(row.id),
+        };
+        begun.map_err(|fault| refused(&fault))?;
         self.until_final(&mut going).await
     }
 
@@ -182,7 +186,7 @@ impl Shared {
         let mut is_other = false;
         for entry in entries.iter_mut().filter(|entry| applier.is_open_reference(&entry.name)) {
             let known = self.journal.lock().outcome(entry.id).map_err(|fault| refused(&fault))?;
-            let has_versions = matches!(known, Some(Outcome::Final { version, .. }) if version > 1);
+            let has_versions = matches!(known, Some(Outcome::Final { version, is_open, .. }) if version > 1 || is_open);
             if !has_versions && !is_refused {
                 continue;
             }

@@ -325,7 +325,8 @@ impl JobRun<'_> {
             (known, journal.compared(work.row.id).map_err(|fault| refused(&fault))?)
         };
         let when = self.sender.when_changed.get(self.shared.map).copied().unwrap_or_default();
-        let is_same = matches!(known, Some(Outcome::Final { content, .. }) if content == work.row.content);
+        let is_same =
+            matches!(known, Some(Outcome::Final { content, is_open: false, .. }) if content == work.row.content);
         if !is_same && compared.is_some() && when == WhenChanged::Skip {
             self.is_mark_held = true;
             self.sent.skipped += 1;
