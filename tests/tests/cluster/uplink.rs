@@ -401,8 +401,9 @@ async fn rows_of_one_number_are_one_document(cluster: &Cluster) {
     let told_with = async |source: &Path, more: &[&str]| {
         let (source, home, key) = (place(source), place(&cluster.home(1)), cluster.account_path(1));
         let run = ["--json", "doc", "uplink", &source, "--mapping", &mapping, "--state", &state, "--home", &home];
-        let run = run.iter().chain(&["--key", &key, "--yes"]).chain(more).map(|text| (*text).to_owned());
-        let (code, sent) = uplink(cluster, &run.collect::<Vec<_>>()).await;
+        let run = [&run[..], &["--key", &key, "--yes"], more].concat();
+        let run: Vec<String> = run.into_iter().map(str::to_owned).collect();
+        let (code, sent) = uplink(cluster, &run).await;
         (code, ["sent", "already", "rejected"].map(|name| sent[name].as_u64().unwrap()))
     };
     let told = async |source: &Path| told_with(source, &[]).await;
