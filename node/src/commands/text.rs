@@ -180,6 +180,18 @@ texts! {
     UplinkReaders: "may read", "可读取";
     UplinkFiles: "files that go with them", "随凭证发送的附件";
     UplinkKey: "key of ids", "编号密钥";
+    UplinkNew: "new", "新增";
+    UplinkChanged: "changed", "有变更";
+    UplinkUnchanged: "unchanged", "未变更";
+    UplinkAgain: "of these say what an earlier version said (an older export?)", "其中与更早版本相同（是否为旧的导出文件？）";
+    UplinkBlocked: "changed and cannot have a new version now", "有变更但目前不能提交新版本";
+    UplinkToVersions: "become new versions", "将提交为新版本";
+    UplinkToRejected: "are rejected", "将被拒绝";
+    UplinkToSkipped: "are left as they are", "将保持原样";
+    UplinkToAsk: "you are asked, or they are rejected", "将询问，否则拒绝";
+    UplinkAskChanged: "These rows have another content than their documents on the chain. Type version to send them as new versions, skip to leave their documents as they are; anything else rejects them", "这些行与其链上凭证内容不同。输入 version 提交为新版本，输入 skip 保持原样；其他输入则拒绝";
+    UplinkVersions: "new versions among them", "其中新版本";
+    UplinkSkipped: "changed and left as they are", "有变更而保持原样";
     UplinkConfirm: "This cannot be taken back. Type the number of documents to send them", "上链后不可撤回。请输入凭证数以确认";
     UplinkSent: "sent and final", "已上链并终局";
     UplinkAlready: "on the chain before", "此前已上链";

@@ -168,6 +168,7 @@ async fn uplinked(dir: &Path, plan: &Plan, step: &Step, stop: &CancellationToken
         key: Arc::new(member_key(dir, plan, &step.member)?),
         plan: Arc::new(uplink_plan),
         issuings: Arc::new(issuings),
+        when_changed: Vec::new(),
         journal: Arc::new(Mutex::new(journal)),
         concurrency: uplink::CONCURRENCY,
         rejected: Some(state.clone()),

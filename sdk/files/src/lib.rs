@@ -187,13 +187,29 @@ pub fn hash(path: &Path) -> io::Result<[u8; 32]> {
     read_through(path, |_| Ok(())).map(|(hash, _)| hash)
 }
 
+/// BLAKE3 of what is in a file, under a key.
+///
+/// # Errors
+/// What the system says.
+pub fn hash_keyed(path: &Path, key: &[u8; 32]) -> io::Result<[u8; 32]> {
+    read_with(blake3::Hasher::new_keyed(key), path, |_| Ok(())).map(|(hash, _)| hash)
+}
+
 /// Reads a file from its beginning to its end and gives each piece to `take`; BLAKE3 of all of it, and its length.
 ///
 /// # Errors
 /// What the system says, and what `take` does.
-pub fn read_through(path: &Path, mut take: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<([u8; 32], u64)> {
+pub fn read_through(path: &Path, take: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<([u8; 32], u64)> {
+    read_with(blake3::Hasher::new(), path, take)
+}
+
+fn read_with(
+    mut hasher: blake3::Hasher,
+    path: &Path,
+    mut take: impl FnMut(&[u8]) -> io::Result<()>,
+) -> io::Result<([u8; 32], u64)> {
     let mut file = File::open(path)?;
-    let (mut hasher, mut piece, mut bytes) = (blake3::Hasher::new(), vec![0; READ_BYTES], 0);
+    let (mut piece, mut bytes) = (vec![0; READ_BYTES], 0);
     loop {
         let count = match file.read(&mut piece) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,

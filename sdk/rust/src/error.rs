@@ -128,7 +128,7 @@ pub enum Error {
 /// What an error says of a document that was to be sent with [`crate::Client::submit_ordered`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// The id is in use: by this document itself, or by another content.
+    /// The id, or the next version, is in use: by this document itself, or by another content.
     Taken,
     /// A person that was to be registered is so already.
     Registered,
@@ -148,7 +148,7 @@ impl Error {
     pub fn verdict(&self) -> Verdict {
         let code = self.code();
         match code.rsplit('.').next().unwrap_or(code) {
-            "document_exists" => return Verdict::Taken,
+            "document_exists" | "previous_root" | "version_pending" => return Verdict::Taken,
             "subject_exists" => return Verdict::Registered,
             "reference_missing" | "reference_state" | "reference_version" => return Verdict::Early,
             _ => {}
@@ -238,6 +238,8 @@ mod tests {
         for (error, verdict) in [
             (refused("stage.taken", 409), Verdict::Taken),
             (failed("contract.error.document_exists"), Verdict::Taken),
+            (failed("contract.error.previous_root"), Verdict::Taken),
+            (failed("contract.error.version_pending"), Verdict::Taken),
             (failed("contract.error.subject_exists"), Verdict::Registered),
             (failed("contract.error.reference_state"), Verdict::Early),
             (failed("contract.error.issuer_unrelated"), Verdict::Content),

@@ -8,7 +8,7 @@ use vouch_privacy::{
 };
 use vouch_types::{
     ChainId, ContractName, DocumentRoot, Hash32, SecretKey, SubjectId,
-    document::{self, DocumentId, Schema, VersionKey},
+    document::{self, DocumentId, Schema, Version, VersionKey},
     encode, relation,
 };
 use zeroize::Zeroizing;
@@ -41,6 +41,22 @@ pub struct Order {
     pub sign: bool,
     /// Sign it for these persons, whom the own member serves, in the same transaction.
     pub sign_for: Vec<SubjectId>,
+}
+
+/// The version of a document that a new one follows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Previous {
+    /// Its number.
+    pub version: u32,
+    /// Root of its commitment, as the chain has it.
+    pub root: DocumentRoot,
+}
+
+impl Previous {
+    /// The number of the version that follows, and the root that it names.
+    fn next(previous: Option<Self>) -> (u32, Option<DocumentRoot>) {
+        previous.map_or((1, None), |before| (before.version.saturating_add(1), Some(before.root)))
+    }
 }
 
 impl core::fmt::Debug for Order {
@@ -76,6 +92,12 @@ impl Issuing {
     pub(crate) fn commit(&self, content: &Content, keys: &DocumentKeys) -> Result<(), Error> {
         let committed = self.issuer().commit(content, keys);
         committed.map(drop).map_err(|error| Error::Construction(error.to_string()))
+    }
+
+    /// The root of content.
+    fn root(&self, content: &Content, keys: &DocumentKeys) -> Result<DocumentRoot, Error> {
+        let committed = self.issuer().commit(content, keys);
+        committed.map(|commitment| commitment.root()).map_err(|error| Error::Construction(error.to_string()))
     }
 
     /// Commits to content and seals it for the own member.
@@ -133,7 +155,34 @@ impl Client {
         order: &Order,
         signer: &SecretKey,
     ) -> Result<SubmittedDocument, Error> {
-        let prepared = self.prepare_ordered(issuing, draft, order, Way::Send).await?;
+        self.ordered(issuing, draft, order, (None, signer)).await
+    }
+
+    /// The same as a new version of the order's document, behind `previous`. Its seed must be another one than that of every version
+    /// before, also where the content is the same again. The chain takes a version once behind the one that it names.
+    ///
+    /// # Errors
+    /// As [`Client::submit_ordered`]; `stage.taken`, `contract.error.previous_root` or `contract.error.version_pending` when the document
+    /// has another version by now, which may be this one: [`Client::ordered_is_version`] says it.
+    pub async fn revise_ordered(
+        &self,
+        issuing: &Issuing,
+        draft: &DocumentDraft,
+        order: &Order,
+        previous: Previous,
+        signer: &SecretKey,
+    ) -> Result<SubmittedDocument, Error> {
+        self.ordered(issuing, draft, order, (Some(previous), signer)).await
+    }
+
+    async fn ordered(
+        &self,
+        issuing: &Issuing,
+        draft: &DocumentDraft,
+        order: &Order,
+        (previous, signer): (Option<Previous>, &SecretKey),
+    ) -> Result<SubmittedDocument, Error> {
+        let prepared = self.prepare_ordered(issuing, draft, order, previous).await?;
         self.stage(&prepared).await?;
         let mut builder = self.transaction_builder().await?;
         if !order.register.is_empty() {
@@ -143,13 +192,22 @@ impl Client {
         }
         let documents =
             ContractName::new(document::CONTRACT).map_err(|error| Error::Construction(error.to_string()))?;
-        let arguments = encode(&(order.id, draft.schema.clone(), prepared.content.clone()));
-        builder = builder.call(documents, document::method::SUBMIT, arguments);
+        let content = prepared.content.clone();
+        builder = match previous {
+            None => {
+                let arguments = encode(&(order.id, draft.schema.clone(), content));
+                builder.call(documents, document::method::SUBMIT, arguments)
+            }
+            Some(Previous { root, .. }) => {
+                let arguments = encode(&(order.id, Hash32(*root.as_bytes()), content));
+                builder.call(documents, document::method::REVISE, arguments)
+            }
+        };
         for subject in &order.sign_for {
-            builder = builder.sign_document_for(order.id, 1, *subject, None);
+            builder = builder.sign_document_for(order.id, prepared.version, *subject, None);
         }
         if order.sign {
-            builder = builder.sign_document(order.id, 1);
+            builder = builder.sign_document(order.id, prepared.version);
         }
         let transaction = self.carried(builder, signer).await?;
         Ok(prepared.submitted(&transaction))
@@ -167,8 +225,27 @@ impl Client {
         order: &Order,
     ) -> Result<Option<bool>, Error> {
         let Some(version) = self.document_version(order.id, 1).await? else { return Ok(None) };
-        let prepared = self.prepare_ordered(issuing, draft, order, Way::Compute).await?;
-        Ok(Some(prepared.content.root == version.content.root))
+        self.ordered_is_version(issuing, draft, order, &version).await.map(Some)
+    }
+
+    /// Whether a version on the chain is just this content, behind the same predecessor. Nothing is sent and nobody asked.
+    ///
+    /// # Errors
+    /// As [`Client::ordered_is_there`].
+    pub async fn ordered_is_version(
+        &self,
+        issuing: &Issuing,
+        draft: &DocumentDraft,
+        order: &Order,
+        version: &Version,
+    ) -> Result<bool, Error> {
+        if version.content.schema_version != issuing.schema.version {
+            return Ok(false);
+        }
+        let key = VersionKey { id: order.id, version: version.version };
+        let content = content_of(draft, key, version.previous_root);
+        let (content, keys, _) = self.filled(issuing, draft, (content, &order.seed), Way::Compute).await?;
+        Ok(issuing.root(&content, &keys)? == version.content.root)
     }
 
     async fn prepare_ordered(
@@ -176,17 +253,30 @@ impl Client {
         issuing: &Issuing,
         draft: &DocumentDraft,
         order: &Order,
-        way: Way,
+        previous: Option<Previous>,
     ) -> Result<Prepared, Error> {
-        let seed = Zeroizing::new(order.seed);
+        let (version, root) = Previous::next(previous);
+        let content = content_of(draft, VersionKey { id: order.id, version }, root);
+        let (content, keys, mut rng) = self.filled(issuing, draft, (content, &order.seed), Way::Send).await?;
+        issuing.seal(content, &keys, &mut rng)
+    }
+
+    /// Content with its files, the keys that its seed gives, and what follows of the seed.
+    async fn filled(
+        &self,
+        issuing: &Issuing,
+        draft: &DocumentDraft,
+        (mut content, seed): (Content, &[u8; 32]),
+        way: Way,
+    ) -> Result<(Content, DocumentKeys, SeededRng), Error> {
+        let seed = Zeroizing::new(*seed);
         let mut rng = SeededRng::from_seed(&seed);
         let keys = DocumentKeys::generate(&mut rng);
-        let mut content = content_of(draft, VersionKey { id: order.id, version: 1 }, None);
         // The seed makes the same ciphertext whoever sends the order again, so files that are there already are no obstacle.
-        let resumption = Some(Resumption::of(order.id, Hash32::ZERO));
+        let resumption = Some(Resumption::of(content.key.id, Hash32::ZERO));
         let options = SubmitOptions { resumption, ..SubmitOptions::default() };
         self.attach(issuing, draft, &mut content, (&keys, &seed), (&options, way)).await?;
-        issuing.seal(content, &keys, &mut rng)
+        Ok((content, keys, rng))
     }
 
     /// Whether a person is registered, as far as the node knows.

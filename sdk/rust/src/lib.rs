@@ -39,7 +39,7 @@ pub use events::EventsRequest;
 pub use evidence::EvidenceRequest;
 pub use file_reading::{FileFacts, FileRequest, OpenFile};
 pub use governance::ProposalDraft;
-pub use issuing::{Issuing, Order};
+pub use issuing::{Issuing, Order, Previous};
 pub use keystore::{KeystoreError, Password};
 pub use outbox::{Acts, Fate, Outbox, OutboxOptions, OutboxReport};
 pub use persons::{ProvenPerson, ProvenSignature, SignedBy};

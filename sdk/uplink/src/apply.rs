@@ -1,5 +1,6 @@
 //! A record by a mapping: values of the schema's fields, parties, references, and the id that its number gives it.
 
+mod change;
 mod rows;
 
 use std::collections::BTreeMap;
@@ -12,6 +13,7 @@ use vouch_types::{
     document::{DocumentId, FieldKind, Party, PartyEntry, ReferenceEntry, Schema},
 };
 
+pub use self::change::{Before, Difference};
 use crate::{
     Attached, Fault, Found, Mapping, Node, Numbers, Original, Place, Reason, Record, UplinkKey,
     attached::Attachments,

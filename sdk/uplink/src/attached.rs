@@ -101,7 +101,7 @@ impl Attachments {
         if is_locked_pdf(path).map_err(failed)? {
             return Err(("uplink.encrypted", "the PDF is encrypted: who is entitled could not read it".into()));
         }
-        let hash = hash_of(path).map_err(failed)?;
+        let hash = hash_of(path, None).map_err(failed)?;
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if all.len() >= KNOWN_MAX {
             all.clear();
@@ -111,14 +111,15 @@ impl Attachments {
     }
 }
 
+/// BLAKE3 of what is in a file, under a key where there is one.
 #[cfg(feature = "native")]
-fn hash_of(path: &Path) -> io::Result<Hash32> {
-    vouch_files::hash(path).map(Hash32)
+pub(crate) fn hash_of(path: &Path, key: Option<&[u8; 32]>) -> io::Result<Hash32> {
+    key.map_or_else(|| vouch_files::hash(path), |key| vouch_files::hash_keyed(path, key)).map(Hash32)
 }
 
 /// A browser has no files of rows.
 #[cfg(not(feature = "native"))]
-fn hash_of(_: &Path) -> io::Result<Hash32> {
+pub(crate) fn hash_of(_: &Path, _: Option<&[u8; 32]>) -> io::Result<Hash32> {
     Err(io::ErrorKind::Unsupported.into())
 }
 

@@ -11,8 +11,10 @@ use std::{
 use vouch_privacy::stream::Cells;
 use vouch_types::{SubjectId, document::DocumentId};
 
-use crate::Fault;
+use crate::{Before, Fault};
 
+/// Bytes that stand for one thing that a document says.
+pub(crate) const PART_BYTES: usize = 8;
 /// Most bytes of a file with numbers.
 const NUMBERS_BYTES_MAX: u64 = 1 << 30;
 /// The kind under which aliases of persons stand in a file with numbers.
@@ -118,6 +120,24 @@ impl UplinkKey {
         self.derive("vouch/uplink-seed/1", &[&id.to_string(), &hex::encode(content)])
     }
 
+    /// The same for a version that follows another: another one also for each predecessor, so that a content that comes back never
+    /// shares a key with what it was before.
+    #[must_use]
+    pub fn version_seed(&self, id: DocumentId, before: &Before, content: &[u8; 32]) -> [u8; 32] {
+        let (version, root) = (before.version.to_string(), before.root.to_string());
+        self.derive("vouch/uplink-version-seed/1", &[&id.to_string(), &version, &root, &hex::encode(content)])
+    }
+
+    /// What stands in the journal for one thing that a document says: nobody without the key can tell what it is, or that two documents
+    /// say the same.
+    #[must_use]
+    pub(crate) fn part(&self, id: DocumentId, name: &str, value: &str) -> [u8; PART_BYTES] {
+        let hash = self.derive("vouch/uplink-part/1", &[&id.to_string(), name, value]);
+        let mut part = [0; PART_BYTES];
+        part.copy_from_slice(&hash[..PART_BYTES]);
+        part
+    }
+
     /// A hash of content that says nothing to who does not have the key.
     #[must_use]
     pub fn content(&self, bytes: &[u8]) -> [u8; 32] {
@@ -214,6 +234,8 @@ impl Numbers {
 mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
+    use vouch_types::DocumentRoot;
+
     use super::*;
 
     #[test]
@@ -224,6 +246,12 @@ mod tests {
         assert_ne!(key.document("works", "a", "1"), UplinkKey::new([8; 32]).document("works", "a", "1"));
         let id = key.document("works", "a", "1");
         assert_ne!(key.seed(id, &[1; 32]), key.seed(id, &[2; 32]));
+        let after = |version, root| Before { version, root: DocumentRoot([root; 32]) };
+        let seeds = [(1, 1, 1), (2, 1, 1), (1, 2, 1), (1, 1, 2)]
+            .map(|(version, root, content)| key.version_seed(id, &after(version, root), &[content; 32]));
+        let all: std::collections::BTreeSet<_> = seeds.into_iter().chain([key.seed(id, &[1; 32])]).collect();
+        assert_eq!(all.len(), 5, "a content that comes back has keys of its own");
+        assert_ne!(key.part(id, "a", "1"), key.part(key.document("works", "a", "2"), "a", "1"));
     }
 
     #[test]

@@ -8,13 +8,15 @@
 //!     --mapping--> rows: values, parties, references, document id
 //!     --plan--> summary of what would leave, faults by cell
 //!     --journal--> what is final is not sent again; --rejected--> rows to mend
+//!     --change--> what a row says otherwise than its document on the chain
 //! ```
 //!
 //! Without the feature `native` it is what a browser can do: sources of text that somebody holds, no databases, no folders, no
 //! files of rows, and no journal.
 //!
 //! **Architecture invariant:** a row's document id is a keyed hash of schema and business number. The same row is the same document in
-//! every run, so the chain itself refuses a second one; the journal saves work, it is not what prevents duplicates.
+//! every run, so the chain itself refuses a second one; the journal saves work, it is not what prevents duplicates. A later content is a
+//! new version that names the root it follows, so the chain refuses that a second time, too.
 #![forbid(unsafe_code)]
 
 pub mod apply;
@@ -42,7 +44,7 @@ pub mod source;
 pub mod value;
 mod work;
 
-pub use apply::{Applier, Row};
+pub use apply::{Applier, Before, Difference, Row};
 #[cfg(feature = "native")]
 pub use archive::{check_workbook, discover};
 pub use attached::Attached;
@@ -51,9 +53,9 @@ pub use budget::{Budget, Held};
 pub use fault::Fault;
 pub use found::{Bytes, Found, HEAD_BYTES, Opener, Original};
 #[cfg(feature = "native")]
-pub use journal::{Journal, Outcome};
+pub use journal::{Compared, Journal, Noted, Outcome};
 pub use keys::{Numbers, UplinkKey};
-pub use mapping::{Mapping, MappingFile};
+pub use mapping::{Mapping, MappingFile, WhenChanged};
 pub use plan::{Plan, Summary};
 pub use reason::Reason;
 pub use record::{Node, Place, Record};

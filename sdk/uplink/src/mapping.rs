@@ -55,6 +55,8 @@ pub struct Mapping {
     pub number: Vec<String>,
     /// Rows of one number are one document together.
     pub group: Option<GroupMap>,
+    /// What becomes of rows that have another content than their documents on the chain.
+    pub changed: Option<WhenChanged>,
     /// Offset of times that have none of their own, such as `+08:00`.
     pub offset: Option<String>,
     /// Fields that stand on the chain in clear.
@@ -72,6 +74,19 @@ pub struct Mapping {
     /// References to other documents, by their business numbers.
     #[serde(default)]
     pub references: BTreeMap<String, ReferenceMap>,
+}
+
+/// What becomes of a row that has another content than its document on the chain.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WhenChanged {
+    /// It is rejected.
+    #[default]
+    Reject,
+    /// It is sent as a new version.
+    Version,
+    /// It is passed over: the document stays as it is.
+    Skip,
 }
 
 /// One name or several.
@@ -214,7 +229,7 @@ pub struct ReferenceMap {
     pub from: Columns,
     /// Between several in one cell.
     pub split: Option<String>,
-    /// Its version; 1 if left out.
+    /// Its version; the one in force when the row is sent if left out.
     pub version: Option<u32>,
     /// With a group: those of every row, each once; otherwise the same in all rows.
     #[serde(default)]

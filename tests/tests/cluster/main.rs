@@ -26,3 +26,4 @@ mod rights;
 mod stall;
 mod uplink;
 mod vault;
+mod versions;

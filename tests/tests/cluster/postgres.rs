@@ -259,6 +259,7 @@ async fn a_server_is_uplinked_and_later_only_what_is_new() {
     assert_eq!(all_documents(&cluster.client(1).unwrap()).await.unwrap().len(), 90);
     server.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'reader'").unwrap();
     large_results_pass_in_little_memory(&cluster, &server, &folder).await;
+    rows_updated_behind_the_watermark_are_versions(&cluster, &server, &folder).await;
     // Who cannot reach the server is told so, and nothing is sent.
     drop(server);
     let output = cluster.program.run(&run).await.unwrap();
@@ -276,6 +277,31 @@ async fn killed_when_it_sends(cluster: &Cluster, run: &[String]) {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     child.kill().await.unwrap();
+}
+
+/// With a watermark that an update sets, a row comes again with its number; one that is passed over is asked for again.
+async fn rows_updated_behind_the_watermark_are_versions(cluster: &Cluster, server: &PostgresServer, folder: &Path) {
+    server.sql("ALTER TABLE persons ADD COLUMN updated bigint NOT NULL DEFAULT 0").unwrap();
+    let source = folder.join("later.postgres.toml");
+    server.connection_file(&source, "reader", "right", false).unwrap();
+    let query = "SELECT * FROM persons WHERE :after IS NULL OR updated > :after ORDER BY updated, id";
+    let mapping = MAPPING.replace("erp.postgres.toml", "later.postgres.toml");
+    let mapping = mapping.replace("SELECT * FROM persons WHERE :after IS NULL OR id > :after ORDER BY id", query);
+    let place = folder.join("later.toml");
+    fs::write(&place, mapping.replace("watermark = \"id\"", "watermark = \"updated\"")).unwrap();
+    let mut run = arguments(cluster, folder, &source);
+    let at = run.iter().position(|argument| argument == "--mapping").unwrap();
+    run[at + 1] = place.display().to_string();
+    assert_eq!(sent(cluster, &run).await, (0, [json!(0), json!(90), json!(0)]));
+    server.sql("UPDATE persons SET mobile = '15499999999', updated = id WHERE id IN (3, 4)").unwrap();
+    let with = |what: &str| [&run[..], &["--changed".to_owned(), what.to_owned()]].concat();
+    assert_eq!(sent(cluster, &with("skip")).await, (0, [json!(0), json!(0), json!(0)]));
+    assert_eq!(sent(cluster, &with("version")).await, (0, [json!(2), json!(0), json!(0)]));
+    let output = cluster.program.run(&with("version")).await.unwrap();
+    assert_eq!(output.code, 0, "nothing is asked for again: {output:?}");
+    let documents = all_documents(&cluster.client(1).unwrap()).await.unwrap();
+    let versions: Vec<u32> = documents.iter().map(|document| document.latest).filter(|latest| *latest > 1).collect();
+    assert_eq!((documents.len(), versions), (90, vec![2, 2]));
 }
 
 /// 300 MB of rows are checked by a process that never holds a third of that.

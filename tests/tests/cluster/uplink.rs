@@ -398,13 +398,15 @@ async fn rows_of_one_number_are_one_document(cluster: &Cluster) {
     std::fs::write(&source, lines).unwrap();
     let place = |path: &Path| path.display().to_string();
     let (mapping, state) = (place(&folder.join("mapping.toml")), place(&month::state(cluster, 1)));
-    let told = async |source: &Path| {
+    let told_with = async |source: &Path, more: &[&str]| {
         let (source, home, key) = (place(source), place(&cluster.home(1)), cluster.account_path(1));
         let run = ["--json", "doc", "uplink", &source, "--mapping", &mapping, "--state", &state, "--home", &home];
-        let run = run.iter().chain(&["--key", &key, "--yes"]).map(|text| (*text).to_owned()).collect::<Vec<_>>();
+        let run = [&run[..], &["--key", &key, "--yes"], more].concat();
+        let run: Vec<String> = run.into_iter().map(str::to_owned).collect();
         let (code, sent) = uplink(cluster, &run).await;
         (code, ["sent", "already", "rejected"].map(|name| sent[name].as_u64().unwrap()))
     };
+    let told = async |source: &Path| told_with(source, &[]).await;
     assert_eq!(told(&source).await, (3, [1, 0, 2]));
     let rejected = folder.join("shifts.csv.rejected.csv");
     let text = std::fs::read_to_string(&rejected).unwrap();
@@ -413,9 +415,13 @@ async fn rows_of_one_number_are_one_document(cluster: &Cluster) {
     assert_eq!(told(&rejected).await, (0, [1, 0, 0]));
     std::fs::write(&source, lines.replace("none", "4")).unwrap();
     assert_eq!(told(&source).await, (0, [0, 2, 0]));
-    // A line more is another content, which is no document by itself.
+    // A line more is another content: told with its field, and a new version of the whole document where that is wanted.
     std::fs::write(&source, format!("{}S1,P,Q,戊,5\n", lines.replace("none", "4"))).unwrap();
     assert_eq!(told(&source).await, (3, [0, 1, 3]));
+    let text = std::fs::read_to_string(folder.join("shifts.csv.rejected.2.csv")).unwrap();
+    assert!(text.contains("version 1: lines") && !text.contains("S2"), "{text}");
+    assert_eq!(told_with(&source, &["--changed", "version"]).await, (0, [1, 1, 0]));
+    assert_eq!(told(&source).await, (0, [0, 2, 0]));
     let documents = all_documents(&cluster.client(1).unwrap()).await.unwrap();
     let shifts: Vec<&Document> = documents.iter().filter(|document| document.schema == "shift").collect();
     let mut parties = Vec::new();
@@ -425,6 +431,9 @@ async fn rows_of_one_number_are_one_document(cluster: &Cluster) {
     }
     parties.sort_unstable();
     assert_eq!(parties, [2, 3], "one mate of two rows, and one of each");
+    let mut latest: Vec<u32> = shifts.iter().map(|shift| shift.latest).collect();
+    latest.sort_unstable();
+    assert_eq!(latest, [1, 2]);
 }
 
 /// A source that cannot be read to its end sends nothing, with code and place.

@@ -1,6 +1,10 @@
 use std::{fs, sync::Arc};
 
-use vouch_types::document::SchemaDefinition;
+use vouch_privacy::attachment::AttachmentValue;
+use vouch_types::{
+    DocumentRoot,
+    document::{NewVersion, SchemaDefinition},
+};
 
 use super::*;
 use crate::{MappingFile, source::Kind};
@@ -213,4 +217,133 @@ fn a_nested_value_that_is_not_there_is_no_missing_column() {
         mapping.fields.get_mut("unit").unwrap().0.from = crate::mapping::Columns::One("其他.代码".into());
     };
     assert_eq!(applier(other).unwrap().missing_columns(&record(&[])).len(), 1);
+}
+
+/// A version on the chain as this row would be it.
+fn version_of(row: &Row) -> NewVersion {
+    NewVersion {
+        schema_version: 1,
+        root: DocumentRoot::ZERO,
+        blob_root: None,
+        parties: row.parties.clone(),
+        references: row.references.clone(),
+        public: Vec::new(),
+        recipients: Vec::new(),
+    }
+}
+
+/// What a node shows of all fields of a row without files.
+fn shown_of(applier: &Applier, row: &Row) -> BTreeMap<String, Value> {
+    let value = |name: &String| row.values.get(name).cloned().unwrap_or(Value::Null);
+    applier.schema.definition.fields.iter().map(|rule| (rule.name.clone(), value(&rule.name))).collect()
+}
+
+#[test]
+fn what_changed_is_told_by_name_from_the_journal_as_from_the_node() {
+    let applier = applier(|_| {}).unwrap();
+    let row = |change: &[(&str, &str)]| applier.row(&record(change), &found()).unwrap();
+    let before = row(&[]);
+    let (parts, version, shown) = (applier.parts(&before), version_of(&before), shown_of(&applier, &before));
+    let cases: [(&[(&str, &str)], &[&str]); 6] = [
+        (&[], &[]),
+        (&[("数量", "4")], &["quantity"]),
+        (&[("金额(分)", "1"), ("账号", "1")], &["gross_amount", "payee_account"]),
+        (&[("明细", "配送*3;取件*1")], &["items"]),
+        (&[("证件号", "1")], &["party worker"]),
+        (&[("合约号", "C-2")], &["reference contract"]),
+    ];
+    for (change, names) in cases {
+        let now = row(change);
+        let (noted, is_all) = applier.changed_since(&now, &parts);
+        assert!(noted == names && is_all, "{noted:?}");
+        let difference = applier.difference(&now, &version, Some(&shown)).unwrap();
+        assert_eq!(difference.names, names);
+        assert_eq!(difference.is_none(), names.is_empty());
+        assert_eq!(applier.has_other_owners(&now, &version), names == ["party worker"]);
+    }
+    // What is said no more has no name in the journal, but at the node.
+    let less = row(&[("明细", "")]);
+    assert_eq!(applier.changed_since(&less, &parts), (Vec::new(), false));
+    assert_eq!(applier.difference(&less, &version, Some(&shown)).unwrap().names, ["items"]);
+    let more = applier.changed_since(&before, &applier.parts(&less));
+    assert_eq!(more, (vec!["items".to_owned()], false));
+    // A field that the account may not read, and a node that shows nothing.
+    let hidden: BTreeMap<_, _> = shown.clone().into_iter().filter(|(name, _)| name != "payee_account").collect();
+    let difference = applier.difference(&before, &version, Some(&hidden)).unwrap();
+    assert_eq!((difference.is_none(), difference.shown()), (false, vec!["payee_account?".to_owned()]));
+    let difference = applier.difference(&row(&[("数量", "4")]), &version, Some(&hidden)).unwrap();
+    assert_eq!(difference.shown(), ["quantity"]);
+    assert!(!applier.difference(&before, &version, None).unwrap().is_none());
+    // Nothing in the journal tells two documents that say the same.
+    let other = row(&[("订单号", "o-2")]);
+    assert!(applier.parts(&other).chunks(8).all(|part| !parts.chunks(8).any(|known| known == part)));
+}
+
+/// The version of a reference that the mapping does not fix is nothing that the source says.
+#[test]
+fn a_reference_without_a_version_follows_and_is_no_change() {
+    let fixed = |version: Option<u32>| {
+        applier(|mapping| mapping.references.get_mut("contract").unwrap().version = version).unwrap()
+    };
+    let (open, second) = (fixed(None), fixed(Some(2)));
+    let row = open.row(&record(&[]), &found()).unwrap();
+    let mut version = version_of(&row);
+    version.references[0].version = 3;
+    let shown = shown_of(&open, &row);
+    assert!(open.is_open_reference("contract") && !second.is_open_reference("contract"));
+    assert!(open.difference(&row, &version, Some(&shown)).unwrap().is_none());
+    let row = second.row(&record(&[]), &found()).unwrap();
+    assert_eq!(second.difference(&row, &version, Some(&shown)).unwrap().names, ["reference contract"]);
+}
+
+#[test]
+fn a_newer_schema_alone_is_no_change() {
+    let old = applier(|_| {}).unwrap();
+    let before = old.row(&record(&[]), &found()).unwrap();
+    let mut new = applier(|_| {}).unwrap();
+    new.schema.version = 2;
+    let mut field = new.schema.definition.fields[0].clone();
+    field.name = "added".into();
+    new.schema.definition.fields.push(field);
+    let row = new.row(&record(&[]), &found()).unwrap();
+    assert_ne!(row.content, before.content);
+    assert_eq!(new.changed_since(&row, &old.parts(&before)), (Vec::new(), true));
+    let shown = shown_of(&old, &before);
+    assert!(new.difference(&row, &version_of(&before), Some(&shown)).unwrap().is_none());
+}
+
+#[test]
+fn a_file_is_the_one_on_the_chain_by_what_is_in_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = Found { path: folder.path().join("o.csv"), ..found() };
+    let applier = applier(|_| {}).unwrap();
+    let row = |bytes: &[u8]| {
+        fs::write(folder.path().join("a.pdf"), bytes).unwrap();
+        applier.row(&record(&[("凭据", "a.pdf")]), &source).unwrap()
+    };
+    let before = row(b"%PDF-1.7 one");
+    let (version, mut shown) = (version_of(&before), shown_of(&applier, &before));
+    let key = [9; 32];
+    let hash = vouch_types::Hash32(*blake3::keyed_hash(&key, b"%PDF-1.7 one").as_bytes());
+    let value = AttachmentValue {
+        b3: hash,
+        b3_key: vouch_types::Hash32(key),
+        chunk_log: vouch_privacy::attachment::CHUNK_LOG,
+        media: "application/pdf".into(),
+        name: "a.pdf".into(),
+        size: 12,
+    };
+    shown.insert("proof_of_work".into(), json!([value]));
+    assert!(applier.difference(&before, &version, Some(&shown)).unwrap().is_none());
+    let other = row(b"%PDF-1.7 two");
+    assert_eq!(applier.difference(&other, &version, Some(&shown)).unwrap().names, ["proof_of_work"]);
+    let none = applier.row(&record(&[]), &source).unwrap();
+    assert_eq!(applier.difference(&none, &version, Some(&shown)).unwrap().names, ["proof_of_work"]);
+}
+
+#[test]
+fn numbers_of_persons_are_not_shown() {
+    assert!(applier(|_| {}).unwrap().shows_number());
+    assert!(!applier(|mapping| mapping.number = vec!["证件号".into()]).unwrap().shows_number());
+    assert!(!applier(|mapping| mapping.number = vec!["订单号".into(), "账号".into()]).unwrap().shows_number());
 }

@@ -1,5 +1,8 @@
 //! `vouch doc uplink`: files and databases as documents, in bulk.
 
+mod ask;
+mod compare;
+mod document;
 mod guess;
 mod send;
 mod show;
@@ -7,7 +10,6 @@ mod sources;
 
 use std::{
     fs,
-    io::{BufRead as _, IsTerminal as _, Write as _},
     path::{Path, PathBuf},
     process::ExitCode,
     sync::{
@@ -22,8 +24,9 @@ use parking_lot::Mutex;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 use vouch_types::SecretKey;
-use vouch_uplink::{Fault, Journal, Numbers, Plan, Summary, UplinkKey};
+use vouch_uplink::{Fault, Journal, Numbers, Plan, Summary, UplinkKey, WhenChanged};
 
+use self::compare::{Changes, Comparison};
 pub use self::{
     send::{Sender, Sent},
     sources::{Prepared, prepare},
@@ -49,6 +52,9 @@ pub const CONCURRENCY: usize = 64;
 /// is the same document, and the chain takes it once. Rows that do not become documents are in FILE.rejected.csv, to be mended
 /// and sent again.
 ///
+/// A row whose document is on the chain already is compared with it. What is the same is not sent; what changed is listed with the names
+/// of its fields, and rejected unless --changed, the mapping or you at the question say that it becomes a new version.
+///
 /// Exit codes: 0 everything was sent; 3 some rows were not, or nothing was sent; 1 stopped, or no node could be reached: run it again.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
@@ -67,6 +73,12 @@ pub struct Args {
     /// Show the first documents and the summary; nothing is sent
     #[arg(long)]
     preview: bool,
+    /// What becomes of rows that have another content than their documents on the chain; else as the mapping says, or you when asked
+    #[arg(long, value_name = "WHAT")]
+    changed: Option<Changed>,
+    /// Write each of these rows as a line of JSON, with the names of the fields that changed
+    #[arg(long, value_name = "FILE")]
+    changes_out: Option<PathBuf>,
     /// Send without asking
     #[arg(long)]
     yes: bool,
@@ -92,12 +104,36 @@ pub struct Args {
     caller: CallerArgs,
 }
 
+/// What becomes of changed rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Changed {
+    /// They become new versions
+    Version,
+    /// They are rejected, to be looked at
+    Reject,
+    /// They are passed over; their documents stay as they are
+    Skip,
+}
+
+impl From<Changed> for WhenChanged {
+    fn from(changed: Changed) -> Self {
+        match changed {
+            Changed::Version => Self::Version,
+            Changed::Reject => Self::Reject,
+            Changed::Skip => Self::Skip,
+        }
+    }
+}
+
 /// What a run did.
 #[derive(Debug, Serialize)]
 struct Outcome<'a> {
     /// Tells the key apart that ids come from.
     key: &'a str,
     summary: &'a Summary,
+    /// How the documents stand to what is on the chain.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    changes: Option<&'a Changes>,
     #[serde(skip_serializing_if = "Option::is_none")]
     sent: Option<&'a Sent>,
 }
@@ -138,13 +174,25 @@ pub enum NoKey {
     Lend,
 }
 
+/// From what ids come.
+#[derive(Debug)]
+pub struct Keys {
+    /// The key.
+    pub key: UplinkKey,
+    /// Ids that others gave.
+    pub numbers: Numbers,
+    /// Whether the key was made now: nothing is on the chain under its ids.
+    pub is_new: bool,
+}
+
 /// The key that ids come from, and the ids that others gave.
 ///
 /// # Errors
 /// `uplink.key`, `uplink.numbers`, `uplink.io`.
-pub fn keys(state: &Path, numbers: &[PathBuf], without: NoKey) -> anyhow::Result<(UplinkKey, Numbers)> {
+pub fn keys(state: &Path, numbers: &[PathBuf], without: NoKey) -> anyhow::Result<Keys> {
     let path = state.join("uplink.key");
     let found = UplinkKey::load(&path).map_err(|fault| refused(&fault))?;
+    let is_new = found.is_none();
     let key = match (found, without) {
         (Some(key), _) => key,
         (None, NoKey::Make) => UplinkKey::make(&path, rand::random()).map_err(|fault| refused(&fault))?,
@@ -159,7 +207,7 @@ pub fn keys(state: &Path, numbers: &[PathBuf], without: NoKey) -> anyhow::Result
     for path in numbers {
         known.add_file(path).map_err(|fault| refused(&fault))?;
     }
-    Ok((key, known))
+    Ok(Keys { key, numbers: known, is_new })
 }
 
 /// Where a run keeps its state: the same wherever it is started.
@@ -256,40 +304,41 @@ pub(super) async fn run(args: Args, global: &GlobalArgs) -> anyhow::Result<ExitC
         (false, true) => NoKey::Make,
         (false, false) => NoKey::Refuse,
     };
-    let (uplink_key, numbers) = keys(&state, &args.numbers, without)?;
-    let fingerprint = uplink_key.fingerprint();
-    let prepared = prepare(&client, mapping, &args.sources, unpacked.path(), (uplink_key, numbers), &journal).await?;
+    let keys = keys(&state, &args.numbers, without)?;
+    let (fingerprint, is_new) = (keys.key.fingerprint(), keys.is_new);
+    let prepared = prepare(&client, mapping, &args.sources, unpacked.path(), keys, &journal).await?;
     let Prepared { mut plan, issuings, unused } = prepared;
     let summary = check(&mut plan, unpacked.path(), global)?;
-    if !global.json || args.preview {
-        let text = args.preview.then(|| show::first(&plan));
-        let outcome = Outcome { key: &fingerprint, summary: &summary, sent: None };
-        emit(global, &outcome, |language| {
-            let mut lines = text.unwrap_or_default();
-            lines.extend(show::summary(&plan, &summary, &unused, language));
-            lines.push(format!("{}: {fingerprint} ({})", Text::UplinkKey.in_language(language), state.display()));
-            lines
-        })?;
-    }
+    let (plan, issuings, journal) = (Arc::new(plan), Arc::new(issuings), Arc::new(Mutex::new(journal)));
+    // Under a key that is new nothing is there, and what cannot be read to its end is not asked about.
+    let changes = if is_new || !summary.broken.is_empty() {
+        Changes::all_new(summary.documents, plan.appliers.len())
+    } else {
+        let (journal, concurrency) = (Arc::clone(&journal), args.concurrency);
+        let (client, plan, issuings) = (client.clone(), Arc::clone(&plan), Arc::clone(&issuings));
+        compared(Comparison { client, plan, issuings, journal, concurrency }, &args, global).await?
+    };
+    let planned = ask::planned(args.changed.map(Into::into), &plan);
+    let shown = Shown { args: &args, plan: &plan, summary: &summary, changes: &changes, fingerprint: &fingerprint };
+    shown.emit((&planned, &unused, &state), global)?;
     if !summary.broken.is_empty() {
         return Err(refused_all(&summary.broken));
     }
-    // Rejected rows are written to their files also where nothing else is left to send.
-    if args.preview || (summary.documents == 0 && summary.rejected == 0) {
-        // A database in which nothing is new is on the chain as a whole.
-        let has_nothing_new = plan.jobs.iter().all(|job| job.after.is_some());
-        let is_good = summary.rejected == 0 && (summary.documents > 0 || has_nothing_new);
-        return Ok(if is_good { ExitCode::SUCCESS } else { ExitCode::from(EXIT_REFUSED) });
+    if let Some(code) = without_sending(&args, &plan, &summary) {
+        return Ok(code);
     }
-    if !args.yes && summary.documents > 0 {
-        confirm(&summary, global)?;
+    let when_changed = ask::settled(&planned, &changes, args.yes, global)?;
+    let leaving = changes.leaving(&when_changed);
+    if !args.yes && leaving > 0 {
+        ask::confirm(leaving, global)?;
     }
     let sender = Sender {
         client,
         key: Arc::new(SecretKey::from_seed(*key.seed())),
-        plan: Arc::new(plan),
-        issuings: Arc::new(issuings),
-        journal: Arc::new(Mutex::new(journal)),
+        plan: Arc::clone(&plan),
+        issuings,
+        journal,
+        when_changed,
         concurrency: args.concurrency,
         rejected: args.rejected.clone(),
         work: unpacked.path().to_owned(),
@@ -300,9 +349,8 @@ pub(super) async fn run(args: Args, global: &GlobalArgs) -> anyhow::Result<ExitC
     if let Some(path) = &args.numbers_out {
         sender.write_numbers(path)?;
     }
-    emit(global, &Outcome { key: &fingerprint, summary: &summary, sent: Some(&sent) }, |language| {
-        show::sent(&sent, language)
-    })?;
+    let outcome = Outcome { key: &fingerprint, summary: &summary, changes: Some(&changes), sent: Some(&sent) };
+    emit(global, &outcome, |language| show::sent(&sent, language))?;
     Ok(match (&sent.is_stopped, sent.rejected) {
         (true, _) => ExitCode::from(EXIT_FAILED),
         (false, 0) => ExitCode::SUCCESS,
@@ -310,16 +358,76 @@ pub(super) async fn run(args: Args, global: &GlobalArgs) -> anyhow::Result<ExitC
     })
 }
 
+/// What a run ends with that has nothing to send. Rejected rows are written to their files also where nothing else is left.
+fn without_sending(args: &Args, plan: &Plan, summary: &Summary) -> Option<ExitCode> {
+    if !args.preview && (summary.documents > 0 || summary.rejected > 0) {
+        return None;
+    }
+    // A database in which nothing is new is on the chain as a whole.
+    let has_nothing_new = plan.jobs.iter().all(|job| job.after.is_some());
+    let is_good = summary.rejected == 0 && (summary.documents > 0 || has_nothing_new);
+    Some(if is_good { ExitCode::SUCCESS } else { ExitCode::from(EXIT_REFUSED) })
+}
+
+/// What a person sees before anything leaves.
+struct Shown<'a> {
+    args: &'a Args,
+    plan: &'a Plan,
+    summary: &'a Summary,
+    changes: &'a Changes,
+    fingerprint: &'a str,
+}
+
+impl Shown<'_> {
+    fn emit(
+        &self,
+        (planned, unused, state): (&[Option<WhenChanged>], &[String], &Path),
+        global: &GlobalArgs,
+    ) -> anyhow::Result<()> {
+        let Shown { args, plan, summary, changes, fingerprint } = self;
+        if global.json && !args.preview {
+            return Ok(());
+        }
+        let text = args.preview.then(|| show::first(plan));
+        let outcome = Outcome { key: fingerprint, summary, changes: Some(changes), sent: None };
+        emit(global, &outcome, |language| {
+            let mut lines = text.unwrap_or_default();
+            lines.extend(show::summary(plan, summary, unused, language));
+            lines.extend(show::changes(changes, planned, language));
+            lines.push(format!("{}: {fingerprint} ({})", Text::UplinkKey.in_language(language), state.display()));
+            lines
+        })
+    }
+}
+
+/// Compares everything with the chain, with a counter for people.
+async fn compared(comparison: Comparison, args: &Args, global: &GlobalArgs) -> anyhow::Result<Changes> {
+    let spinner = counter(global);
+    let mut seen = |count| spinner.set_position(count);
+    let Some(path) = &args.changes_out else { return comparison.run(None, &mut seen).await };
+    let failed = |error: &std::io::Error| refused(&Fault::io(path.display().to_string(), error));
+    let mut draft = vouch_files::Draft::beside(path).map_err(|error| failed(&error))?;
+    let changes = comparison.run(Some(&mut draft), &mut seen).await?;
+    draft.keep().map_err(|error| failed(&error))?;
+    Ok(changes)
+}
+
 /// Reads everything, with a counter for people.
 fn check(plan: &mut Plan, folder: &Path, global: &GlobalArgs) -> anyhow::Result<Summary> {
+    let spinner = counter(global);
+    let summary = plan.check(folder, &mut |count| spinner.set_position(count));
+    spinner.finish_and_clear();
+    summary.map_err(|fault| refused(&fault))
+}
+
+/// A counter, on a terminal only.
+fn counter(global: &GlobalArgs) -> ProgressBar {
     let target = if global.json { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
     let spinner = ProgressBar::with_draw_target(None, target);
     spinner.set_style(
         ProgressStyle::with_template("{spinner} {pos} {per_sec}").unwrap_or_else(|_| ProgressStyle::default_spinner()),
     );
-    let summary = plan.check(folder, &mut |count| spinner.set_position(count));
-    spinner.finish_and_clear();
-    summary.map_err(|fault| refused(&fault))
+    spinner
 }
 
 /// A bar with rate and time left, on a terminal only.
@@ -330,19 +438,4 @@ pub fn progress(documents: u64, global: &GlobalArgs) -> ProgressBar {
     let template = "{bar:40} {pos}/{len}  {per_sec}  {elapsed} + {eta}  {msg}";
     bar.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()));
     bar
-}
-
-/// Has a person type how many documents there are.
-fn confirm(summary: &Summary, global: &GlobalArgs) -> anyhow::Result<()> {
-    let unconfirmed = |reason: &str| refused(&Fault::new("uplink.unconfirmed", "standard input", reason));
-    let mut input = std::io::stdin().lock();
-    if !std::io::stdin().is_terminal() {
-        return Err(unconfirmed("this is no terminal to confirm at"));
-    }
-    let mut out = std::io::stderr().lock();
-    write!(out, "{} ", show::question(summary, global.language()))?;
-    out.flush()?;
-    let mut answer = String::new();
-    input.read_line(&mut answer)?;
-    if answer.trim() == summary.documents.to_string() { Ok(()) } else { Err(unconfirmed("another answer was typed")) }
 }

@@ -1,15 +1,15 @@
 //! Sending a plan: many documents under way, each final and proven before the journal says so.
 //!
 //! ```text
-//! reader thread --rows--> journal: final? --no--> begun --> files, stage, submit, wait, prove --> final
-//!                                                    '--refused--> rejected file
+//! reader thread --rows--> journal: final? --no--> as a new document, or a new version --> final
+//!                            '--another content, and no versions are wanted--> rejected file, or passed over
 //! ```
 
 use std::{
     io::Write as _,
     path::{Path, PathBuf},
     sync::Arc,
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use indicatif::ProgressBar;
@@ -20,28 +20,27 @@ use tokio::{
     task::JoinSet,
 };
 use tokio_util::sync::CancellationToken;
-use vouch_sdk::{Client, DocumentDraft, DraftFile, Error, Issuing, Order, Verdict};
+use vouch_sdk::{Client, Issuing};
 use vouch_types::SecretKey;
 use vouch_uplink::{
-    Applier, Attached, Budget, Fault, Held, Journal, Outcome, Plan, Record, Row, plan::Bad, rejected::Rejected,
+    Applier, Before, Budget, Compared, Fault, Held, Journal, Outcome, Plan, Record, Row, WhenChanged, plan::Bad,
+    rejected::Rejected,
 };
 
-use super::{refused, refused_all, sources::mark_name};
+use super::{
+    document::{Ended, Shared, changed},
+    refused, refused_all,
+    sources::mark_name,
+};
 
 /// Documents that the reader may be ahead.
 const AHEAD: usize = 256;
 /// Bytes of records that are read and not done with.
-const HELD_BYTES: u64 = 64 << 20;
+pub(super) const HELD_BYTES: u64 = 64 << 20;
 /// Documents that wait for others of the same source to be final, and the bytes of their records.
 const DEFERRED_MAX: usize = 10_000;
 const DEFERRED_BYTES_MAX: u64 = 64 << 20;
-/// Times a row is sent before the run gives up on the network.
-const ATTEMPTS_MAX: u32 = 8;
-/// First pause between them; doubles.
-const PAUSE: Duration = Duration::from_millis(500);
-/// Documents whose files have more bytes are large: each holds some pieces in memory while it is sent.
-const LARGE_BYTES: u64 = 1 << 20;
-/// Large ones under way at a time.
+/// Documents with large files under way at a time.
 const LARGE_MAX: usize = 4;
 
 /// Sends a plan.
@@ -54,8 +53,10 @@ pub struct Sender {
     pub plan: Arc<Plan>,
     /// What documents of each mapping have in common.
     pub issuings: Arc<Vec<Issuing>>,
-    /// What became of it.
+    /// What became of it, and what was found of changed rows.
     pub journal: Arc<Mutex<Journal>>,
+    /// For each mapping, what becomes of rows that have another content than their documents on the chain.
+    pub when_changed: Vec<WhenChanged>,
     /// Documents under way at a time.
     pub concurrency: usize,
     /// Where rejected rows go; beside each source if nothing is said.
@@ -71,8 +72,12 @@ pub struct Sender {
 /// What was done.
 #[derive(Debug, Default, Clone, PartialEq, Serialize)]
 pub struct Sent {
-    /// Documents that became final now.
+    /// Documents that became final now, new versions of known ones included.
     pub sent: u64,
+    /// New versions among them.
+    pub versions: u64,
+    /// Documents that are another content on the chain and were left so.
+    pub skipped: u64,
     /// Documents that were on the chain before.
     pub already: u64,
     /// Rows that did not become documents.
@@ -88,30 +93,21 @@ pub struct Sent {
 }
 
 /// A document on its way, with the records it is of.
-struct Work {
-    records: Vec<Record>,
-    row: Box<Row>,
+pub(super) struct Work {
+    pub(super) records: Vec<Record>,
+    pub(super) row: Box<Row>,
+    /// The version that it follows.
+    before: Option<Before>,
     held: Held,
 }
 
 /// What the reader gives.
-enum Read {
+pub(super) enum Read {
     Work(Work),
     Bad(Vec<Record>, Vec<Fault>, Held),
     Stop(Vec<Fault>),
     /// That was all.
     End,
-}
-
-/// What became of a row.
-enum Ended {
-    Sent,
-    Already,
-    Refused(Fault),
-    /// What it refers to is not there yet.
-    Early(Fault),
-    /// The run was told to stop before anything was known.
-    Left,
 }
 
 /// A document that was under way.
@@ -121,20 +117,8 @@ type Done = (Work, Result<Ended, anyhow::Error>);
 struct Deferred {
     records: Vec<Record>,
     row: Box<Row>,
+    before: Option<Before>,
     fault: Fault,
-}
-
-/// What all tasks of a job share.
-#[derive(Clone)]
-struct Shared {
-    client: Client,
-    key: Arc<SecretKey>,
-    plan: Arc<Plan>,
-    issuings: Arc<Vec<Issuing>>,
-    journal: Arc<Mutex<Journal>>,
-    large: Arc<Semaphore>,
-    stop: CancellationToken,
-    map: usize,
 }
 
 impl Sender {
@@ -179,6 +163,7 @@ impl Sender {
             budget: Budget::new(HELD_BYTES),
             sent,
             mark: None,
+            is_mark_held: false,
         };
         let result = run.all(number).await;
         // What is under way ends and is noted, whatever happened.
@@ -249,6 +234,8 @@ struct JobRun<'a> {
     sent: &'a mut Sent,
     /// The watermark of the newest record that was taken in hand.
     mark: Option<String>,
+    /// Whether it stays where it is, because a later run is to ask again for what comes behind.
+    is_mark_held: bool,
 }
 
 impl JobRun<'_> {
@@ -285,7 +272,7 @@ impl JobRun<'_> {
             let waiting = std::mem::take(&mut self.deferred);
             self.deferred_bytes = 0;
             let before = waiting.len();
-            for Deferred { records, row, .. } in waiting {
+            for Deferred { records, row, before, .. } in waiting {
                 if self.sender.stop.is_cancelled() {
                     return Ok(());
                 }
@@ -295,7 +282,7 @@ impl JobRun<'_> {
                     self.ended(done?)?;
                 }
                 // It is in memory already, so it waits for no room.
-                self.spawn(Work { records, row, held: Budget::new(0).take(0) });
+                self.spawn(Work { records, row, before, held: Budget::new(0).take(0) });
             }
             self.drain().await?;
             if self.deferred.len() >= before {
@@ -326,38 +313,67 @@ impl JobRun<'_> {
     /// Whatever becomes of these records, a later run does not ask for them again.
     fn marked(&mut self, records: &[Record]) {
         let mark = records.last().and_then(|record| self.applier()?.mark(record));
-        if mark.is_some() {
+        if mark.is_some() && !self.is_mark_held {
             self.mark = mark;
         }
     }
 
     fn begin(&mut self, work: Work) -> anyhow::Result<()> {
+        let (known, compared) = {
+            let journal = self.shared.journal.lock();
+            let known = journal.outcome(work.row.id).map_err(|fault| refused(&fault))?;
+            (known, journal.compared(work.row.id).map_err(|fault| refused(&fault))?)
+        };
+        let when = self.sender.when_changed.get(self.shared.map).copied().unwrap_or_default();
+        let is_same =
+            matches!(known, Some(Outcome::Final { content, is_open: false, .. }) if content == work.row.content);
+        if !is_same && compared.is_some() && when == WhenChanged::Skip {
+            self.is_mark_held = true;
+            self.sent.skipped += 1;
+            self.sender.bar.inc(1);
+            return Ok(());
+        }
         self.marked(&work.records);
-        let known = self.shared.journal.lock().outcome(work.row.id).map_err(|fault| refused(&fault))?;
-        if let Some(Outcome::Final { content }) = known {
-            if content == work.row.content {
+        let fault = |code, reason| Fault::new(code, work.row.place.to_string(), reason);
+        match (compared, known) {
+            _ if is_same => {
                 self.sent.already += 1;
                 self.sender.bar.inc(1);
-                return Ok(());
+                Ok(())
             }
-            return self.reject(&work.records, &[changed(&work.row)]);
+            (Some(Compared::Blocked(code, reason)), _) => self.reject(&work.records, &[fault(code, reason)]),
+            (Some(Compared::Changed(before, _)), _) if when == WhenChanged::Version => {
+                self.spawn(Work { before: Some(before), ..work });
+                Ok(())
+            }
+            (Some(Compared::Changed(before, names)), _) => {
+                let (known, version) = (changed(&work.row).reason, before.version);
+                let reason = format!("{known}, in version {version}: {names}; --changed=version makes a new version");
+                self.reject(&work.records, &[fault("uplink.changed", reason)])
+            }
+            (None, Some(Outcome::Final { .. })) => self.reject(&work.records, &[changed(&work.row)]),
+            (None, _) => {
+                self.spawn(work);
+                Ok(())
+            }
         }
-        self.spawn(work);
-        Ok(())
     }
 
     fn spawn(&mut self, work: Work) {
         let shared = self.shared.clone();
         self.tasks.spawn(async move {
-            let ended = Box::pin(shared.send(&work.row)).await;
+            let ended = Box::pin(shared.send(&work.row, work.before)).await;
             (work, ended)
         });
     }
 
     fn ended(&mut self, (work, ended): Done) -> anyhow::Result<()> {
-        let Work { records, row, held } = work;
+        let Work { records, row, before, held } = work;
         match ended? {
-            Ended::Sent => self.sent.sent += 1,
+            Ended::Sent => {
+                self.sent.sent += 1;
+                self.sent.versions += u64::from(before.is_some());
+            }
             Ended::Already => self.sent.already += 1,
             Ended::Early(fault) => {
                 let bytes = weight_of(&records);
@@ -366,7 +382,7 @@ impl JobRun<'_> {
                 }
                 drop(held);
                 self.deferred_bytes += bytes;
-                self.deferred.push(Deferred { records, row, fault });
+                self.deferred.push(Deferred { records, row, before, fault });
                 return Ok(());
             }
             Ended::Refused(fault) => return self.reject(&records, &[fault]),
@@ -390,7 +406,7 @@ fn weight_of(records: &[Record]) -> u64 {
 }
 
 /// Documents of a job, read on a thread of its own.
-fn read_ahead(plan: Arc<Plan>, number: usize, budget: Arc<Budget>) -> anyhow::Result<mpsc::Receiver<Read>> {
+pub(super) fn read_ahead(plan: Arc<Plan>, number: usize, budget: Arc<Budget>) -> anyhow::Result<mpsc::Receiver<Read>> {
     let (sender, receiver) = mpsc::channel(AHEAD);
     std::thread::Builder::new().name("uplink-rows".into()).spawn(move || {
         let mut rows = match plan.rows(number) {
@@ -404,7 +420,7 @@ fn read_ahead(plan: Arc<Plan>, number: usize, budget: Arc<Budget>) -> anyhow::Re
             let read = match next {
                 Ok((records, row)) => {
                     let held = budget.take(weight_of(&records));
-                    Read::Work(Work { records, row: Box::new(row), held })
+                    Read::Work(Work { records, row: Box::new(row), before: None, held })
                 }
                 Err(Bad::Rows(records, faults)) => {
                     let held = budget.take(weight_of(&records));
@@ -419,127 +435,4 @@ fn read_ahead(plan: Arc<Plan>, number: usize, budget: Arc<Budget>) -> anyhow::Re
         let _ = sender.blocking_send(Read::End);
     })?;
     Ok(receiver)
-}
-
-impl Shared {
-    /// Sends a row until it is final or refused.
-    async fn send(&self, row: &Row) -> anyhow::Result<Ended> {
-        let unknown = || anyhow::anyhow!("there is no mapping {}", self.map);
-        let applier = self.plan.appliers.get(self.map).ok_or_else(unknown)?;
-        let issuing = self.issuings.get(self.map).ok_or_else(unknown)?;
-        let draft = match draft_of(row, issuing, &applier.mapping.public) {
-            Ok(draft) => draft,
-            Err(error) => return Ok(Ended::Refused(refusal(row, &error))),
-        };
-        let mut order = Order {
-            id: row.id,
-            seed: applier.seed(row),
-            register: row.register.clone(),
-            sign: row.signs_member,
-            sign_for: row.signs_for.clone(),
-        };
-        let begun = self.journal.lock().outcome(row.id).map_err(|fault| refused(&fault))?;
-        if begun.is_some()
-            && let Some(is_same) = self.client.ordered_is_there(issuing, &draft, &order).await?
-        {
-            return if is_same { self.note(row, None, Ended::Already) } else { Ok(Ended::Refused(changed(row))) };
-        }
-        let is_large = row.files.iter().map(|file| file.bytes).sum::<u64>() > LARGE_BYTES;
-        let _one_of_few = if is_large { Some(self.large.acquire().await?) } else { None };
-        self.journal.lock().begin(row.id, &row.content).map_err(|fault| refused(&fault))?;
-        let (mut pause, mut attempts) = (PAUSE, 0);
-        loop {
-            let sending = Box::pin(self.client.submit_ordered(issuing, &draft, &order, &self.key));
-            let Some(result) = self.unless_stopped(sending).await else { return Ok(Ended::Left) };
-            let error = match result {
-                Ok(done) => return self.note(row, Some((done.height, done.transaction)), Ended::Sent),
-                Err(error) => error,
-            };
-            match error.verdict() {
-                Verdict::Taken => match self.client.ordered_is_there(issuing, &draft, &order).await? {
-                    Some(true) => return self.note(row, None, Ended::Already),
-                    Some(false) => return Ok(Ended::Refused(changed(row))),
-                    None if error.code() == "stage.taken" => return Ok(Ended::Refused(changed(row))),
-                    // The node that was asked is a block behind the one that refused.
-                    None => {}
-                },
-                Verdict::Registered => self.forget_registered(&mut order).await?,
-                Verdict::Early => return Ok(Ended::Early(refusal(row, &error))),
-                Verdict::Content => return Ok(Ended::Refused(refusal(row, &error))),
-                Verdict::Passing => {}
-                Verdict::Fatal => return Err(error.into()),
-            }
-            attempts += 1;
-            if attempts > ATTEMPTS_MAX {
-                return Err(error.into());
-            }
-            if error.verdict() != Verdict::Registered {
-                if self.unless_stopped(tokio::time::sleep(pause)).await.is_none() {
-                    return Ok(Ended::Left);
-                }
-                pause *= 2;
-            }
-        }
-    }
-
-    /// The contract registers all persons of a row or none: those that are known are left out.
-    async fn forget_registered(&self, order: &mut Order) -> anyhow::Result<()> {
-        let before = order.register.len();
-        for alias in std::mem::take(&mut order.register) {
-            if !self.client.is_registered(alias).await? {
-                order.register.push(alias);
-            }
-        }
-        if order.register.len() == before {
-            // The node that was asked is a block behind the one that refused.
-            tokio::time::sleep(PAUSE).await;
-        }
-        Ok(())
-    }
-
-    /// What comes of work, if the run is not told to stop before. The journal says that it was begun, so nothing is lost.
-    async fn unless_stopped<T>(&self, work: impl Future<Output = T>) -> Option<T> {
-        tokio::select! {
-            biased;
-            () = self.stop.cancelled() => None,
-            done = work => Some(done),
-        }
-    }
-
-    fn note(
-        &self,
-        row: &Row,
-        at: Option<(vouch_types::Height, vouch_types::TxId)>,
-        ended: Ended,
-    ) -> anyhow::Result<Ended> {
-        self.journal.lock().finish(row.id, &row.content, at).map_err(|fault| refused(&fault))?;
-        Ok(ended)
-    }
-}
-
-fn draft_of(row: &Row, issuing: &Issuing, public: &[String]) -> Result<DocumentDraft, Error> {
-    let file = |file: &Attached| {
-        let media = mime_guess::from_path(&file.path).first_or_octet_stream().to_string();
-        Ok(DraftFile::from_path(&file.field, &file.path, media)?.of_content(file.hash))
-    };
-    Ok(DocumentDraft {
-        files: row.files.iter().map(file).collect::<Result<_, Error>>()?,
-        schema: issuing.schema().definition.name.clone(),
-        schema_version: Some(issuing.schema().version),
-        values: row.values.clone(),
-        parties: row.parties.clone(),
-        references: row.references.clone(),
-        // A field that is absent has nothing to stand in clear.
-        public: public.iter().filter(|name| row.values.contains_key(*name)).cloned().collect(),
-        recipients: Vec::new(),
-    })
-}
-
-fn changed(row: &Row) -> Fault {
-    let reason = format!("document {} was made of this number with another content", row.id);
-    Fault::new("uplink.changed", row.place.to_string(), reason)
-}
-
-fn refusal(row: &Row, error: &Error) -> Fault {
-    Fault::new("uplink.refused", row.place.to_string(), format!("[{}] {error}", error.code()))
 }

@@ -2,11 +2,12 @@
 
 use serde_json::Value;
 use vouch_types::api::Language;
-use vouch_uplink::{Plan, Summary, plan::SchemaSummary};
+use vouch_uplink::{Plan, Summary, WhenChanged, plan::SchemaSummary};
 
 use super::{
     super::{super::text::Text, files::size_text},
     Sent,
+    compare::{Change, Changes},
 };
 
 /// Documents that a preview shows of each source.
@@ -125,9 +126,48 @@ fn schema_lines(schema: &SchemaSummary, language: Language) -> Vec<String> {
     lines
 }
 
-/// What is asked before anything leaves.
-pub(super) fn question(summary: &Summary, language: Language) -> String {
-    format!("{} ({}):", Text::UplinkConfirm.in_language(language), summary.documents)
+/// How the documents stand to what is on the chain, and what becomes of those that changed.
+pub(super) fn changes(changes: &Changes, planned: &[Option<WhenChanged>], language: Language) -> Vec<String> {
+    let label = |text: Text| text.in_language(language);
+    let mut lines: Vec<String> = changes.rows.iter().map(change_line).collect();
+    let shown = changes.rows.len() as u64;
+    if changes.changed > shown {
+        lines.push(format!("  … (+{})", changes.changed - shown));
+    }
+    lines.extend(changes.faults.iter().map(|fault| format!("  {fault}")));
+    let become_of = |when: Option<WhenChanged>| match when {
+        Some(WhenChanged::Version) => Text::UplinkToVersions,
+        Some(WhenChanged::Reject) => Text::UplinkToRejected,
+        Some(WhenChanged::Skip) => Text::UplinkToSkipped,
+        None => Text::UplinkToAsk,
+    };
+    let kinds = [Some(WhenChanged::Version), Some(WhenChanged::Reject), Some(WhenChanged::Skip), None];
+    let of = |kind| planned.iter().zip(&changes.by_map).filter(move |(when, _)| **when == kind).map(|(_, count)| count);
+    let kinds = kinds.into_iter().map(|kind| (kind, of(kind).sum::<u64>())).filter(|(_, count)| *count > 0);
+    let changed: Vec<String> = kinds.map(|(kind, count)| format!("{count} {}", label(become_of(kind)))).collect();
+    let changed = if changed.is_empty() { String::new() } else { format!(" ({})", changed.join(", ")) };
+    let also = |count: u64, text| if count > 0 { format!(", {count} {}", label(text)) } else { String::new() };
+    let changed = format!("{changed}{}", also(changes.again, Text::UplinkAgain));
+    let blocked = also(changes.blocked, Text::UplinkBlocked);
+    lines.push(format!(
+        "{} {}, {} {}{changed}{blocked}, {} {}",
+        changes.new,
+        label(Text::UplinkNew),
+        changes.changed,
+        label(Text::UplinkChanged),
+        changes.unchanged,
+        label(Text::UplinkUnchanged)
+    ));
+    lines
+}
+
+/// A changed row: its number or else its place, its document, and names of fields.
+fn change_line(change: &Change) -> String {
+    let Change { place, number, schema, document, version, fields, again } = change;
+    let number = number.as_ref().map_or_else(String::new, |number| format!("{number} "));
+    let again = again.map_or_else(String::new, |version| format!(" (= {version})"));
+    let (next, fields) = (version.saturating_add(1), fields.join(", "));
+    format!("  {number}({place}) {schema} {document} {version} -> {next}: {fields}{again}")
 }
 
 /// What was done.
@@ -144,6 +184,11 @@ pub(super) fn sent(sent: &Sent, language: Language) -> Vec<String> {
         label(Text::UplinkRejected),
         sent.rejected
     )];
+    for (text, count) in [(Text::UplinkVersions, sent.versions), (Text::UplinkSkipped, sent.skipped)] {
+        if count > 0 {
+            lines.push(format!("{}: {count}", label(text)));
+        }
+    }
     lines.extend(sent.rejected_files.iter().map(|path| format!("  {}: {}", label(Text::Written), path.display())));
     if sent.is_stopped {
         lines.push(label(Text::UplinkStopped).to_owned());

@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 
 use vouch_sdk::{Client, Issuing};
 use vouch_uplink::{
-    Applier, Fault, Found, Journal, Mapping, MappingFile, Numbers, Plan, UplinkKey, discover,
-    mapping::MAPPING_BYTES_MAX, plan::Job, source::Kind,
+    Applier, Fault, Found, Journal, Mapping, MappingFile, Plan, discover, mapping::MAPPING_BYTES_MAX, plan::Job,
+    source::Kind,
 };
 
-use super::{refused, refused_all};
+use super::{Keys, refused, refused_all};
 
 /// A plan and what is needed to send it.
 pub struct Prepared {
@@ -29,7 +29,7 @@ pub async fn prepare(
     mapping: &Path,
     sources: &[PathBuf],
     unpacked: &Path,
-    (key, numbers): (UplinkKey, Numbers),
+    keys: Keys,
     journal: &Journal,
 ) -> anyhow::Result<Prepared> {
     let file = read_mapping(mapping)?;
@@ -64,7 +64,7 @@ pub async fn prepare(
         }
         let issuing = client.issuing(&mapping.schema, mapping.schema_version).await?;
         let (schema, member) = (issuing.schema().clone(), issuing.member().to_owned());
-        let applier = Applier::new(mapping.clone(), schema, member, key.clone(), numbers.clone());
+        let applier = Applier::new(mapping.clone(), schema, member, keys.key.clone(), keys.numbers.clone());
         appliers.push(applier.map_err(|faults| refused_all(&faults))?);
         issuings.push(issuing);
         for found in own {
