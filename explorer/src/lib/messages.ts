@@ -232,6 +232,7 @@ export const messages = {
   look_again: ['Look again', '重新查询'], receipt_proven: ['Final in block {0}; its receipt was proven here.', '已在区块 {0} 终局，回执已在本机核验。'],
   refused_by_contract: ['The contract refused it', '合约拒绝执行'],
   mend_decision: ['Nothing was changed. Read the proposal again and decide anew.', '未产生任何更改，请重新查看提案后再决定。'], mend_action: ['None of its actions took effect. Mend the cause, look at a dry run, and make a new proposal.', '所有操作均未生效。请排除原因，查看试运行结果，并发起新的提案。'],
+  mend_dry_run: ['If it were carried out now, nothing would take effect. Have the cause mended before you vote for it, or reject it.', '若现在执行，任何操作都不会生效。请在赞成前排除原因，或投反对票。'], proposal_title: ['Title', '标题'],
   mend_system_proposal_closed: ['Its ballots were counted before yours came. Look at its state; a new decision takes a new proposal.', '您的票到达前提案已结束。请查看其状态；重新决定须发起新提案。'],
   mend_system_proposal_content: ['The page showed something else than the chain holds. Load it again, and ask the node of another member.', '页面所示内容与链上不符。请重新载入，并向其他成员的节点查询。'],
   mend_system_not_authorised: ['Sign in with the key file of an administrator who has a voice in it; the members page names the administrators’ keys.', '请用有投票权的管理员的密钥文件登录；成员页列有管理员公钥。'],
