@@ -264,7 +264,7 @@ async function idle(browser, net, made) {
 }
 
 /** What the node answers comes to the page as a liar would have it: a signed request names the node, so nothing stands between. */
-async function lying(page) {
+export async function lying(page) {
   const node = { lie: 'none' };
   await page.route('**/api/v1/**', async (route) => {
     if (node.lie === 'none' || /\/events/.test(route.request().url())) return route.continue();

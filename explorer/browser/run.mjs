@@ -13,6 +13,7 @@ import { fill, fillDocuments, sha256, startNetwork, startProxy } from './net.mjs
 import { inspect, openPage, check, counts, faults, pictures, say, settle } from './page.mjs';
 import { packages } from './packages.mjs';
 import { uplinks } from './uplink.mjs';
+import { votes } from './votes.mjs';
 
 async function matrix(browser, base, routes) {
   for (const language of ['zh-CN', 'en']) {
@@ -196,7 +197,8 @@ async function lies(browser, base, proxy, made, docs) {
     ['header', `/blocks/${made.first.height}`], ['certificate', `/blocks/${made.first.height}`], ['header', '/'], ['header', '/blocks'],
     ['proof', `/transactions/${made.first.id}`], ['field', `/transactions/${made.first.id}`], ['outcome', `/transactions/${made.first.id}`],
     ['validators', '/nodes'], ['document', `/documents/${docs.contract}`], ['record', `/documents/${docs.contract}`],
-    ['edge', `/documents/${docs.contract}/provenance`], ['dispute', '/disputes'],
+    ['edge', `/documents/${docs.contract}/provenance`], ['dispute', '/disputes'], ['proposal_title', '/governance/1'], ['proposal_action', '/governance/1'],
+    ['proposal_ballot', '/governance/1'],
   ];
   for (const [lie, path] of places) {
     const { context, page } = await openPage(browser, { locale: 'en' }, base);
@@ -248,7 +250,7 @@ try {
     ['transaction', `/transactions/${made.first.id}`], ['members', '/members?name=platform'], ['nodes', '/nodes'], ['contracts', '/contracts'],
     ['documents', '/documents'], ['document', `/documents/${docs.contract}`], ['document-erased', `/documents/${docs.shifts[2]}`],
     ['provenance', `/documents/${docs.shifts[0]}/provenance?depth=3&view=graph`], ['provenance-list', `/documents/${docs.shifts[0]}/provenance?view=list`],
-    ['statistics', '/statistics'], ['audit-signed-out', '/audit'], ['readings-signed-out', `/documents/${docs.contract}/audit`], ['sign-in', '/sign-in'], ['uplink-signed-out', '/uplink'], ['disputes', '/disputes'], ['operations', '/operations'], ['contract', '/contracts/notary'], ['governance', '/governance'], ['proposal', '/governance/1'], ['verify', '/verify'], ['interface', '/interface'],
+    ['statistics', '/statistics'], ['audit-signed-out', '/audit'], ['readings-signed-out', `/documents/${docs.contract}/audit`], ['sign-in', '/sign-in'], ['uplink-signed-out', '/uplink'], ['disputes', '/disputes'], ['operations', '/operations'], ['contract', '/contracts/notary'], ['governance', '/governance'], ['proposal', '/governance/1'], ['propose-signed-out', '/governance/new'], ['verify', '/verify'], ['interface', '/interface'],
     ['missing', '/nowhere']];
   const only = process.env.VOUCH_ONLY?.split(',');
   const wanted = (part) => !only || only.includes(part);
@@ -257,10 +259,11 @@ try {
   if (wanted('honest')) await honest(browser, base, made, net);
   if (wanted('documents')) await documents(browser, base, docs);
   if (wanted('lies')) await lies(browser, base, proxy, made, docs);
-  const shown = ['members', 'packages', 'journeys', 'uplink'].some(wanted) ? prepare(net, docs) : null;
+  const shown = ['members', 'packages', 'journeys', 'votes', 'uplink'].some(wanted) ? prepare(net, docs) : null;
   if (wanted('members')) await members(browser, net, docs, shown);
   if (wanted('packages')) await packages(browser, net, docs, shown);
   if (wanted('journeys')) await journeys(browser, net, docs, shown);
+  if (wanted('votes')) await votes(browser, net, docs, shown);
   if (wanted('uplink')) await uplinks(browser, net);
   if (wanted('lost')) await lost(browser, base, proxy);
 } catch (error) {

@@ -49,6 +49,28 @@ describe.skipIf(!existsSync(wasm))('the module', () => {
     expect(call('look', bytes({ ...keys.bare, version: 2 })).answer).toMatchObject({ code: 'keystore.malformed', title_zh: expect.stringMatching(/密钥/) });
   }, 60_000);
 
+  it('signs ballots under what is shown, and nothing that has no form', () => {
+    const content = { kind: 'emergency', member: null, title: '冻结', deadline: 90, actions: [{ contract: 'system', method: 'freeze_contract', arguments: { name: 'notary' } }] };
+    const signed = (decision: object) => call('sign_decision', bytes({ chain: '03'.repeat(32), expiry: 40, salt: '05'.repeat(16), decision }));
+    const vote = (shown: object, approve: boolean) => signed({ vote: { proposal: 7, content: shown, approve } });
+    expect(vote(content, true).answer.code).toBe('client.signed_out');
+    expect(call('unlock', ...typed(''), bytes(vectors('key_file').bare)).done).toBe(true);
+    const one = vote(content, true).answer;
+    expect(one).toEqual({ id: expect.stringMatching(/^[0-9a-f]{64}$/), raw: expect.stringMatching(/^[0-9a-f]+$/), content: expect.stringMatching(/^[0-9a-f]{64}$/) });
+    expect(one.raw).toContain(one.content);
+    // Encoded or by name, the arguments are the same; another title is another content.
+    const encoded = { ...content, actions: [{ ...content.actions[0], arguments: '06000000000000006e6f74617279' }] };
+    expect(vote(encoded, true).answer.content).toBe(one.content);
+    expect(vote(content, false).answer).toMatchObject({ content: one.content, id: expect.not.stringContaining(one.id) });
+    expect(vote({ ...content, title: '解冻' }, true).answer.content).not.toBe(one.content);
+    expect(signed({ propose: { content } }).answer.content).toBe(one.content);
+    expect(signed({ withdraw: { proposal: 7 } }).answer).toMatchObject({ content: null });
+    for (const [contract, method, args] of [['system', 'freeze_contract', {}], ['system', 'no_method', {}], ['documents', 'grant', {}]] as const) {
+      expect(vote({ ...content, actions: [{ contract, method, arguments: args }] }, true).answer.code, method).toBe('client.bad_input');
+    }
+    expect(signed({ grant: {} }).answer.code).toBe('client.bad_input');
+  });
+
   it('judges what is no package as vouch verify does', () => {
     file = encoder.encode('PK and something else');
     expect(call('verify_package', bytes({ bytes: file.length, chain: null })).answer.code).toBe('evidence.truncated');

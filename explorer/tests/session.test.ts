@@ -3,7 +3,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
 type Listener = (event?: unknown) => void;
-interface Played { closed: boolean; onbroken: (() => void) | null; unlock: (account: string) => void; refuse: () => void; json: (call: string) => Promise<unknown>; close: () => void }
+interface Played { closed: boolean; onbroken: (() => void) | null; unlock: (account: string, key?: string) => void; refuse: () => void; json: (call: string) => Promise<unknown>; close: () => void }
 
 const readers: Played[] = [];
 vi.mock('../src/lib/start-reader', () => ({
@@ -13,7 +13,7 @@ vi.mock('../src/lib/start-reader', () => ({
     unlocked.catch(() => null);
     const reader: Played = {
       closed: false, onbroken: null,
-      unlock: (account) => resolve({ account }), refuse: () => reject(new Error('keystore.wrong_password')),
+      unlock: (account, key = '') => resolve({ account, key }), refuse: () => reject(new Error('keystore.wrong_password')),
       json: async (call) => {
         if (call === 'unlock') return unlocked;
         if (reader.closed) throw new Error('closed');
@@ -132,6 +132,35 @@ describe('a session', () => {
       expect([session.who, session.ended, session.ending]).toEqual([null, 'idle', false]);
       later.mockRestore();
     }
+  });
+
+  it('is an administrator’s when a member names the key and the registry has no account for it', async () => {
+    const told = [
+      { status: 401, body: { code: 'caller.unknown', status: 401, title: '', detail: '' } },
+      { status: 200, body: { items: [{ name: 'works', admin_keys: ['ed25519:bb'] }] } }, { status: 200, body: { member: 'tax' } },
+    ];
+    const paths: string[] = [];
+    const answers = [...told];
+    const played = vi.spyOn(globalThis, 'fetch').mockImplementation(async (path) => {
+      paths.push(String(path));
+      const next = answers.shift();
+      return new Response(JSON.stringify(next?.body), { status: next?.status });
+    });
+    const opening = async (key: string) => {
+      answers.splice(0, answers.length, ...told);
+      const signing = session.signIn(file, 'pw');
+      await started(readers.length + 1);
+      readers.at(-1)?.unlock('aa', key);
+      return signing;
+    };
+    await opening('ed25519:bb');
+    expect(session.who).toMatchObject({ account: null, administers: 'works', node_member: 'tax' });
+    expect([session.key, session.foreign, paths]).toEqual(['ed25519:bb', false, ['/api/v1/account', '/api/v1/members', '/api/v1/status']]);
+    session.signOut('asked');
+    expect(session.key).toBe('');
+    await expect(opening('ed25519:cc')).rejects.toThrow();
+    expect(session.who).toBeNull();
+    played.mockRestore();
   });
 
   it('ends when the page is put away', async () => {

@@ -2,10 +2,11 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { ApiProblem } from '../src/lib/api';
+import { Failed } from '../src/lib/failed';
 import { clean, missing, whole } from '../src/lib/uplink/mapping';
 import { chinesePlace } from '../src/lib/uplink/place';
 import { CHINESE, reasonText } from '../src/lib/uplink/reason';
-import { Failed, verdictOf } from '../src/lib/uplink/verdict';
+import { verdictOf } from '../src/lib/uplink/verdict';
 
 const problem = (code: string, status: number) => new ApiProblem({ code, status, title: '', detail: '' });
 

@@ -3,6 +3,7 @@
 use core::{fmt, str::FromStr};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+pub use vouch_types::governance::DecisionKind;
 use wincode::{SchemaRead, SchemaWrite};
 
 use crate::error::GenesisError;
@@ -98,55 +99,6 @@ impl Serialize for Threshold {
 impl<'de> Deserialize<'de> for Threshold {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
         String::deserialize(d)?.parse().map_err(serde::de::Error::custom)
-    }
-}
-
-/// What a decision is about; each kind has a threshold of its own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, SchemaRead, SchemaWrite)]
-#[serde(rename_all = "lowercase")]
-pub enum DecisionKind {
-    /// Who belongs to the consortium, and who speaks for a member.
-    Membership,
-    /// Nodes and their votes.
-    Nodes,
-    /// Contracts come, change and go.
-    Contracts,
-    /// Numbers every node shares, these thresholds among them.
-    Parameters,
-    /// What cannot wait: a contract is frozen, a member suspended.
-    Emergency,
-    /// Calls of contracts that only the members together may make: schemas, arbiters.
-    Documents,
-}
-
-impl DecisionKind {
-    /// Every kind.
-    pub const ALL: [Self; 6] =
-        [Self::Membership, Self::Nodes, Self::Contracts, Self::Parameters, Self::Emergency, Self::Documents];
-
-    /// The text used in JSON and by the kernel.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Membership => "membership",
-            Self::Nodes => "nodes",
-            Self::Contracts => "contracts",
-            Self::Parameters => "parameters",
-            Self::Emergency => "emergency",
-            Self::Documents => "documents",
-        }
-    }
-
-    /// The kind of a text.
-    #[must_use]
-    pub fn from_text(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.as_str() == text)
-    }
-}
-
-impl fmt::Display for DecisionKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
     }
 }
 

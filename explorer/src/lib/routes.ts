@@ -24,6 +24,7 @@ const ROUTES: [RegExp, string, string[]][] = [
   [/^\/contracts\/([a-z][a-z0-9._-]{0,31})$/, 'contract', ['name']],
   [/^\/governance$/, 'governance', []],
   [/^\/governance\/(\d{1,15})$/, 'proposal', ['id']],
+  [/^\/governance\/new$/, 'propose', []],
   [/^\/verify$/, 'verify', []],
   [/^\/interface$/, 'interface', []],
 ];

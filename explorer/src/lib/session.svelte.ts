@@ -1,8 +1,8 @@
 // Who is signed in, in this tab only: the key lies in the reader's worker and nowhere else, and ends with the page.
-import { ApiProblem, answerOf, send } from './api';
+import { ApiProblem, answerOf, ask, send } from './api';
 import { pin } from './pin.svelte';
 import type { Reader } from './reader';
-import type { Account } from './types';
+import type { Account, Member, NodeStatus, Page } from './types';
 
 export const IDLE_MS = 10 * 60_000;
 /** So long before the end the page says so. */
@@ -10,7 +10,8 @@ const WARNING_MS = 60_000;
 const KEY_FILE_BYTES_MAX = 16 << 10;
 const USES = ['pointerdown', 'keydown', 'wheel'] as const;
 
-export interface Caller { account?: Account | null; subject?: string | null; node_member: string }
+/** An account, a person, or an administrator: whose key is none of an account, and who decides and reads nothing private. */
+export interface Caller { account?: Account | null; subject?: string | null; administers?: string; node_member: string }
 export interface KeyLook { key: string; account: string; encrypted: boolean }
 export type Ending = 'idle' | 'left' | 'asked' | 'failed' | '';
 
@@ -29,8 +30,9 @@ class Session {
 
   /** An account of another member than the node's: it may see what the read audit has for it. */
   foreign = $derived(!!this.who?.account && this.who.account.member !== this.who.node_member);
-  /** The account that the key stands for, a person's too. */
+  /** The account that the key stands for, a person's too, and the public key. */
   actor = '';
+  key = '';
 
   #reader: Reader | null = null;
   /** Each beginning and each end is another: what was begun before it is over. */
@@ -72,10 +74,10 @@ class Session {
     this.#reader = reader;
     reader.onbroken = () => { if (this.#reader === reader) this.signOut('failed'); };
     try {
-      const opened = await reader.json<{ account: string }>('unlock', [...withLength(bytesOf(password)), new Uint8Array(bytes)]);
+      const opened = await reader.json<{ account: string; key: string }>('unlock', [...withLength(bytesOf(password)), new Uint8Array(bytes)]);
       if (turn !== this.#turn) throw signedOut();
-      this.actor = opened.account;
-      const who = await this.ask<Caller>('/account');
+      [this.actor, this.key] = [opened.account, opened.key];
+      const who = await this.ask<Caller>('/account').catch((error: unknown) => this.#administrator(error, opened.key));
       if (turn !== this.#turn) throw signedOut();
       this.who = who;
     } catch (error) {
@@ -84,6 +86,15 @@ class Session {
       throw error;
     }
     this.#begin();
+  }
+
+  /** The registry has no account for an administrator's key, but the member names it. */
+  async #administrator(error: unknown, key: string): Promise<Caller> {
+    if (!(error instanceof ApiProblem) || error.problem.code !== 'caller.unknown') throw error;
+    const member = (await ask<Page<Member>>('/members')).items.find((one) => one.admin_keys.includes(key));
+    if (!member) throw error;
+    const { member: node_member } = await ask<NodeStatus>('/status');
+    return { account: null, subject: null, administers: member.name, node_member };
   }
 
   #begin() {
@@ -98,7 +109,7 @@ class Session {
     for (const event of USES) removeEventListener(event, this.use, { capture: true });
     this.#reader?.close('signed out');
     this.#reader = null;
-    [this.who, this.actor] = [null, ''];
+    [this.who, this.actor, this.key] = [null, '', ''];
     this.ending = false;
     this.ended = why;
     for (const work of this.#atEnd) work();

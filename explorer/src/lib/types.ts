@@ -73,6 +73,14 @@ export interface ProposalDetail extends Proposal {
   actions: { contract: string; method: string; arguments: string; arguments_value?: unknown }[];
   ballots: { account: string; member: string; approve: boolean; height: number }[];
 }
+export interface DryRun {
+  height: number; ok: boolean;
+  actions: {
+    index: number; ok: boolean; code?: string; message?: string; fuel_used: number; changed_count: number;
+    abi?: { change: 'added' | 'removed' | 'changed'; part: string; name: string }[] | null;
+  }[];
+}
+export interface Package { code_hash: string; member: string; code_bytes: number; uploaded: number; used: boolean; contracts: string[] }
 export interface Problem {
   code: string; title: string; status: number; detail: string; mend?: string; where?: string | null; instance?: string | null;
   title_zh?: string | null; mend_zh?: string | null;

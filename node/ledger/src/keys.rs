@@ -115,3 +115,17 @@ pub fn system_range(kind: &str) -> (Vec<u8>, Vec<u8>) {
     to.push(b'/' + 1);
     (from, to)
 }
+
+#[cfg(test)]
+mod tests {
+    use vouch_types::governance::key;
+
+    use super::*;
+
+    #[test]
+    fn proposals_stand_where_a_browser_looks_for_them() {
+        let full = |prefix: &[u8]| [b"system\0", prefix, &[0, 0, 0, 0, 0, 0, 1, 2]].concat();
+        assert_eq!(proposal(258), full(key::PROPOSAL));
+        assert_eq!(proposal_actions(258), full(key::ACTIONS));
+    }
+}

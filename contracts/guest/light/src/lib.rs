@@ -18,6 +18,7 @@ use vouch_types::{
 };
 
 mod block;
+mod governance;
 mod record;
 
 const CHAIN_BYTES: usize = 32;

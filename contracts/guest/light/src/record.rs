@@ -1,6 +1,8 @@
-//! Reads proven values of the contracts `documents` and `relations`, so that the page compares records and not bytes.
+//! Reads proven values of the contracts `documents` and `relations` and the kernel's proposals, so that the page compares
+//! records and not bytes.
 //!
-//! A key begins with the contract's name and a zero byte; then a letter says what stands there (`vouch_types::document::key`).
+//! A key begins with the contract's name and a zero byte; then a letter says what stands there (`vouch_types::document::key`),
+//! or a word (`vouch_types::governance::key`).
 
 use serde::Serialize;
 use serde_json::Value;
@@ -10,8 +12,11 @@ use vouch_types::{
     document::{
         self, AuditAnchor, Dispute, Document, Erasure, Grant, PersonSignature, RECORD_BYTES_MAX, Schema, Version,
     },
+    governance::KERNEL,
     relation::{self, PersonKey, Relationship, Subject},
 };
+
+use crate::governance;
 
 fn read<T>(bytes: &[u8]) -> Option<Value>
 where
@@ -27,6 +32,7 @@ pub fn of(key: &[u8], value: &[u8]) -> Option<Value> {
     let (contract, rest) = key.split_at_checked(end)?;
     let tag = rest.get(1)?;
     match (core::str::from_utf8(contract).ok()?, tag) {
+        (KERNEL, _) => governance::of(rest.get(1..)?, value),
         (document::CONTRACT, b'd') => read::<Document>(value),
         (document::CONTRACT, b'v') => read::<Version>(value),
         (document::CONTRACT, b'g') => read::<Grant>(value),

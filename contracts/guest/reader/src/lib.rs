@@ -15,7 +15,9 @@ pub mod audit;
 pub mod evidence;
 pub mod fields;
 pub mod file;
+pub mod governance;
 pub mod session;
+mod transaction;
 pub mod uplink;
 
 page::module! {
@@ -41,6 +43,8 @@ page::module! {
     uplink_key = uplink::key;
     /// See [`uplink::sign`].
     sign_uplink = uplink::sign;
+    /// See [`governance::sign`].
+    sign_decision = governance::sign;
     /// See [`evidence::check`].
     verify_package = evidence::check;
 }

@@ -2,17 +2,14 @@
 
 use serde::Deserialize;
 use serde_json::json;
-use vouch_types::{
-    Call, ChainId, ContractName, Height,
-    api::HexBytes,
-    document, encode,
-    hash::domain_hash,
-    relation,
-    transaction::{CALLS_MAX, TRANSACTION_VERSION, TransactionBody},
-};
-use zeroize::Zeroizing;
+use vouch_types::{Call, ChainId, ContractName, api::HexBytes, document, hash::domain_hash, relation};
 
-use crate::{Fault, read, session::with_key, written};
+use crate::{
+    Fault, read,
+    session::with_key,
+    transaction::{Place, signed},
+    written,
+};
 
 /// What an uplink may have signed. A page that was led astray gets no signature under a grant or a ballot here.
 const SIGNED: [(&str, &str); 4] = [
@@ -40,9 +37,8 @@ pub fn key(input: &[u8]) -> Result<Vec<u8>, Fault> {
 
 #[derive(Deserialize)]
 struct Wanted {
-    chain: ChainId,
-    expiry: Height,
-    salt: HexBytes,
+    #[serde(flatten)]
+    place: Place,
     calls: Vec<WantedCall>,
 }
 
@@ -58,11 +54,7 @@ struct WantedCall {
 /// # Errors
 /// `client.signed_out`, `client.not_signed` for a call that is none of an uplink, `client.bad_input`.
 pub fn sign(input: &[u8]) -> Result<Vec<u8>, Fault> {
-    let Wanted { chain, expiry, salt, calls } = read(input)?;
-    let salt = salt.0.try_into().map_err(|_| Fault::new("client.bad_input", "a salt has 16 bytes"))?;
-    if calls.is_empty() || calls.len() > CALLS_MAX {
-        return Err(Fault::new("client.bad_input", format!("a transaction has 1 to {CALLS_MAX} calls")));
-    }
+    let Wanted { place, calls } = read(input)?;
     let mut made = Vec::with_capacity(calls.len());
     for WantedCall { contract, method, arguments } in calls {
         if !SIGNED.contains(&(contract.as_str(), method.as_str())) {
@@ -70,17 +62,14 @@ pub fn sign(input: &[u8]) -> Result<Vec<u8>, Fault> {
         }
         made.push(Call { contract, method, arguments: arguments.0 });
     }
-    let body = TransactionBody { version: TRANSACTION_VERSION, chain, expiry, salt, calls: made };
-    let id = body.id();
-    let raw = Zeroizing::new(with_key(|key| encode(&body.sign(&[key])))?);
-    written(&json!({ "id": id, "raw": HexBytes(raw.to_vec()) }))
+    written(&signed(place, made)?)
 }
 
 #[cfg(test)]
 mod tests {
     use serde_json::Value;
     use vouch_privacy::key_file::KeyFile;
-    use vouch_types::{SecretKey, UnverifiedTransaction};
+    use vouch_types::{Height, SecretKey, UnverifiedTransaction};
 
     use super::*;
     use crate::session;

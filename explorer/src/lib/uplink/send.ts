@@ -1,21 +1,16 @@
 // One row on its way: sealed, staged at the own node, signed, submitted, final, its receipt proven here.
-import { ask, answerOf, send } from '../api';
+import { ask } from '../api';
 import { provenVersion } from '../documents';
-import { pin } from '../pin.svelte';
-import { bytesOf } from '../reader';
+import { codeOf } from '../failed';
 import { session } from '../session.svelte';
-import { checkReceipt } from '../trust';
-import type { Params, TransactionStatus, TransactionView } from '../types';
+import { final, sign, submit } from '../transaction';
 import { NotProven } from '../verifier';
 import type { Engine } from './engine';
 import type { Receipt, Row, Sealed } from './types';
-import { codeOf, Failed, verdictOf } from './verdict';
+import { verdictOf } from './verdict';
 
 const ATTEMPTS_MAX = 8;
 const PAUSE_MS = 500;
-const WAIT_MS = 20_000;
-const PATIENCE_MS = 60_000;
-const PARAMS_MS = 3_000;
 
 export type Ended =
   | { how: 'sent'; receipt: Receipt }
@@ -26,28 +21,6 @@ export type Ended =
   | { how: 'left' };
 
 const pause = (ms: number): Promise<void> => new Promise((resolve) => { setTimeout(resolve, ms); });
-
-let known: { params: Params; at: number } | null = null;
-async function params(): Promise<Params> {
-  if (!known || Date.now() - known.at > PARAMS_MS) known = { params: await ask<Params>('/params'), at: Date.now() };
-  return known.params;
-}
-
-async function signed(sealed: Sealed): Promise<{ id: string; raw: string }> {
-  const { head, expiry_window } = await params();
-  const salt = [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, '0')).join('');
-  const wanted = { chain: pin.pinned?.chain, expiry: head + Math.max(1, Math.floor(expiry_window / 2)), salt, calls: sealed.calls };
-  return session.reader().json('sign_uplink', [bytesOf(JSON.stringify(wanted))]);
-}
-
-async function final(id: string): Promise<TransactionView> {
-  const begun = Date.now();
-  for (;;) {
-    const status = await ask<TransactionStatus>(`/transactions/${id}?wait_ms=${WAIT_MS}`);
-    if (status.status === 'final' && status.transaction) return status.transaction;
-    if (Date.now() - begun > PATIENCE_MS) throw new Failed('tx.not_final', id);
-  }
-}
 
 /** Whether a document of this id is on the chain with this content, by its state; null when there is none. */
 async function isThere(row: Row, root: string): Promise<{ same: boolean; receipt: Receipt } | null> {
@@ -63,12 +36,9 @@ async function isThere(row: Row, root: string): Promise<{ same: boolean; receipt
 
 async function once(row: Row, sealed: Sealed): Promise<Receipt> {
   await session.askOctets(`/documents/stage?root=${sealed.root}`, sealed.delivery);
-  const { id, raw } = await signed(sealed);
-  await answerOf(await send('/transactions', { method: 'POST', body: JSON.stringify({ transaction: raw }) }));
+  const { id, raw } = await sign('sign_uplink', { calls: sealed.calls });
+  await submit(raw);
   const tx = await final(id);
-  if (tx.id !== id) throw new NotProven(`the node answers about ${tx.id} instead of ${id}`);
-  await checkReceipt(tx);
-  if (tx.receipt.outcome !== 'success') throw new Failed(tx.receipt.code ?? 'failed', tx.receipt.message ?? '');
   return { place: row.place, id: row.id, tx: id, height: tx.height, time: tx.time };
 }
 

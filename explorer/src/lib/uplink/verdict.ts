@@ -1,23 +1,9 @@
 // What a refusal says of a document that was to be sent: as the SDK judges it (sdk/rust, Error::verdict).
-import { ApiProblem } from '../api';
-import { ReaderFault } from '../reader';
-
-/** A transaction is final and failed. */
-export class Failed extends Error {
-  constructor(readonly code: string, message: string) {
-    super(message);
-  }
-}
+import { codeOf, Failed } from '../failed';
 
 /** Taken: the id is in use. Registered: a person is so already. Early: what it refers to is not there yet. Content: the row is
  *  at fault. Passing: later it may be otherwise. Fatal: nothing more can be sent. */
 export type Verdict = 'taken' | 'registered' | 'early' | 'content' | 'passing' | 'fatal';
-
-export function codeOf(error: unknown): { code: string; status: number; text: string } {
-  if (error instanceof Failed) return { code: error.code, status: 0, text: error.message };
-  if (error instanceof ApiProblem || error instanceof ReaderFault) return { code: error.problem.code, status: error.problem.status, text: error.problem.detail };
-  return { code: 'client.failed', status: 0, text: String(error) };
-}
 
 const PASSING = ['tx.not_final', 'tx.unknown', 'stage.full', 'stage.not_staged', 'tx.expired', 'vault.not_running', 'client.unreachable', 'client.bad_answer', 'client.timeout'];
 

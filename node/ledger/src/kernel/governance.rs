@@ -6,8 +6,10 @@
 //! ballot fails and can be cast again.
 
 use vouch_genesis::DecisionKind;
-pub use vouch_types::governance::Action;
-use vouch_types::{AccountId, Call, ContractName, Hash32, Height, TimestampMs, encode, governance::ProposalContent};
+pub use vouch_types::governance::{
+    ACTIONS_BYTES_MAX, Action, Ballot, Matter, PROPOSAL_BYTES_MAX, Proposal, ProposalState,
+};
+use vouch_types::{AccountId, Call, ContractName, Hash32, TimestampMs, encode, governance::ProposalContent};
 use vouch_vm::{CallFailure, FatalError, code};
 use wincode::{SchemaRead, SchemaWrite};
 
@@ -23,10 +25,6 @@ use crate::{
 
 /// Most actions of a proposal.
 pub const ACTIONS_MAX: usize = 32;
-/// Most bytes of a proposal's encoded actions.
-pub const ACTIONS_BYTES_MAX: usize = 64 << 10;
-/// Most bytes of a proposal's record: its ballots are those of administrators there are, at most 64 of each of 256 members.
-pub const PROPOSAL_BYTES_MAX: usize = 2 << 20;
 /// Most bytes of the list of a member's open proposals, of which there are at most 256.
 const OPEN_BYTES_MAX: usize = 8 << 10;
 /// Longest failure text kept in a proposal, in bytes.
@@ -37,26 +35,6 @@ const HOUR_MS: u64 = 3_600_000;
 pub(super) fn call_of(action: &Action) -> Result<Call, CallFailure> {
     let contract = ContractName::new(&*action.contract).map_err(|e| failure(e.code(), e.to_string()))?;
     Ok(Call { contract, method: action.method.clone(), arguments: action.arguments.clone() })
-}
-
-/// What a proposal is about, and so who decides it.
-#[derive(Debug, Clone, PartialEq, Eq, SchemaRead, SchemaWrite)]
-pub enum Matter {
-    /// The consortium: as many members as this kind takes.
-    Consortium(DecisionKind),
-    /// One member's own affairs: its administrators by its policy.
-    Member(String),
-}
-
-impl Matter {
-    /// `member`, or the kind.
-    #[must_use]
-    pub const fn kind(&self) -> &'static str {
-        match self {
-            Self::Consortium(kind) => kind.as_str(),
-            Self::Member(_) => "member",
-        }
-    }
 }
 
 /// Makes a proposal. Administrators that sign it vote for it.
@@ -90,98 +68,6 @@ pub struct Vote {
 pub struct Withdraw {
     /// The proposal.
     pub proposal: u64,
-}
-
-/// One administrator's voice.
-#[derive(Debug, Clone, PartialEq, Eq, SchemaRead, SchemaWrite)]
-pub struct Ballot {
-    /// Who.
-    pub account: AccountId,
-    /// For which member.
-    pub member: String,
-    /// For or against.
-    pub approve: bool,
-    /// When.
-    pub height: Height,
-}
-
-/// What became of a proposal.
-#[derive(Debug, Clone, PartialEq, Eq, SchemaRead, SchemaWrite)]
-pub enum ProposalState {
-    /// Ballots count.
-    Open,
-    /// Its actions took effect at this height.
-    Executed(Height),
-    /// It was approved, but an action failed, so none took effect.
-    Failed {
-        /// When.
-        at: Height,
-        /// Position of the action, from 0.
-        action: u16,
-        /// Why, stable.
-        code: String,
-        /// Why, for people.
-        message: String,
-    },
-    /// It can no longer be approved.
-    Rejected(Height),
-    /// Its deadline passed.
-    Expired,
-    /// Its proposer took it back.
-    Withdrawn(Height),
-}
-
-impl ProposalState {
-    /// In one word.
-    #[must_use]
-    pub const fn as_str(&self) -> &'static str {
-        match self {
-            Self::Open => "open",
-            Self::Executed(_) => "executed",
-            Self::Failed { .. } => "failed",
-            Self::Rejected(_) => "rejected",
-            Self::Expired => "expired",
-            Self::Withdrawn(_) => "withdrawn",
-        }
-    }
-}
-
-/// A proposal as it stands in the state. Its actions stand beside it.
-#[derive(Debug, Clone, PartialEq, Eq, SchemaRead, SchemaWrite)]
-pub struct Proposal {
-    /// Counts proposals from 1.
-    pub id: u64,
-    /// What it is about.
-    pub matter: Matter,
-    /// What it is, for people.
-    pub title: String,
-    /// Hash of its content.
-    pub content: Hash32,
-    /// Who made it.
-    pub proposer: AccountId,
-    /// For which member.
-    pub member: String,
-    /// When it was made.
-    pub created: Height,
-    /// Time of that block.
-    pub created_at: TimestampMs,
-    /// The last block time at which ballots count.
-    pub deadline: TimestampMs,
-    /// The ballots, in order of first vote.
-    pub ballots: Vec<Ballot>,
-    /// What became of it, as last written: see [`Proposal::state_at`].
-    pub state: ProposalState,
-}
-
-impl Proposal {
-    /// What became of it, seen at a block time: an open one whose deadline passed is expired.
-    #[must_use]
-    pub fn state_at(&self, now: TimestampMs) -> ProposalState {
-        match &self.state {
-            ProposalState::Open if now > self.deadline => ProposalState::Expired,
-            state => state.clone(),
-        }
-    }
 }
 
 /// How the ballots stand now. Only those of present administrators count.

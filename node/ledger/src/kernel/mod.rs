@@ -39,6 +39,7 @@ pub use members::{
 };
 pub use nodes::{RegisterNode, RemoveNode, SetNode, SetNodeKeys};
 pub use parameters::{Parameter, SetParameters, parameter_texts};
+pub use vouch_types::governance::KERNEL_ABI_JSON as ABI_JSON;
 
 use crate::{
     keys,
@@ -46,9 +47,6 @@ use crate::{
     session::{CODE_BYTES_MAX, Returned, Session},
 };
 use refusal::{Stop, refuse};
-
-/// The kernel's self-description, in the same form as a contract's.
-pub const ABI_JSON: &str = include_str!("abi.json");
 
 /// Fuel of a kernel call.
 pub const FUEL_PER_CALL: u64 = 5_000;
