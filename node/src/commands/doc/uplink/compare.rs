@@ -30,6 +30,8 @@ use super::{
 
 /// Changed rows, and rows that cannot be changed, that a summary shows.
 const SHOWN_MAX: usize = 50;
+/// What a reading is for under a schema without purposes.
+const ANY_PURPOSE: &str = "uplink";
 /// Names of one row that a reason has.
 const NAMES_MAX: usize = 12;
 /// Versions before the newest that are looked at for the same content.
@@ -366,10 +368,11 @@ impl Comparison {
         if there.document.erasure != ErasureState::None {
             return Ok(None);
         }
-        // The issuer reads for every purpose, as far as its grade goes.
+        // The issuer reads for every purpose, as far as its grade goes; where a schema has none, for any.
         let purposes = &issuing.schema().definition.purposes;
-        let Some(purpose) = purposes.iter().max_by_key(|purpose| purpose.grade) else { return Ok(None) };
-        match self.client.read_document(row.id, there.latest.version, None, &purpose.code).await {
+        let purpose = purposes.iter().max_by_key(|purpose| purpose.grade);
+        let purpose = purpose.map_or(ANY_PURPOSE, |purpose| purpose.code.as_str());
+        match self.client.read_document(row.id, there.latest.version, None, purpose).await {
             Ok(read) => Ok(Some(read.fields)),
             Err(Error::Refused { problem, .. })
                 if matches!(problem.status, 403 | 404 | 410) || problem.code == "vault.not_here" =>
