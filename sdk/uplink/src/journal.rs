@@ -338,11 +338,11 @@ mod tests {
                 return false;
             }
             // The chain takes an id once; a second time it says so, and nothing changes.
-            let first = *chain.entry(id).or_insert(content);
+            let taken = *chain.entry(id).or_insert(content);
             if !step() {
                 return false;
             }
-            if first == content {
+            if taken == content {
                 journal.finish(id, &first(&content), None).unwrap();
             }
         }

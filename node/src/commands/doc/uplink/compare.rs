@@ -385,7 +385,7 @@ impl Comparison {
 }
 
 fn blocked(fault: Fault) -> Standing {
-    Standing::Blocked(fault.code, fault.reason)
+    Standing::Blocked(fault.code, fault.reason.to_string())
 }
 
 /// Names for a reason.
