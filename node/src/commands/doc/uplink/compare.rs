@@ -241,7 +241,7 @@ impl Comparison {
             latest.ok_or_else(|| anyhow::anyhow!("the node knows no newest version of document {}", row.id))?;
         let draft = match draft_of(row, issuing, &applier.mapping.public) {
             Ok(draft) => draft,
-            Err(error) => return Ok(blocked(refusal(row, &error))),
+            Err(error) => return Ok(blocked(&refusal(row, &error))),
         };
         let there = There { document, latest };
         // What the journal noted of this very version is another content; the root would say the same.
@@ -251,7 +251,7 @@ impl Comparison {
                 Ok(Some(version)) => return self.same(applier, row, version),
                 Ok(None) => {}
                 Err(error) if error.verdict() == Verdict::Content => {
-                    return Ok(blocked(refusal(row, &error)));
+                    return Ok(blocked(&refusal(row, &error)));
                 }
                 Err(error) => return Err(error.into()),
             }
@@ -384,7 +384,7 @@ impl Comparison {
     }
 }
 
-fn blocked(fault: Fault) -> Standing {
+fn blocked(fault: &Fault) -> Standing {
     Standing::Blocked(fault.code, fault.reason.to_string())
 }
 
