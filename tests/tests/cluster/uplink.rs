@@ -453,8 +453,15 @@ async fn broken_sources_leave_nothing(cluster: &Cluster, month: &Month) {
     let source = month.path(3).join("风控.csv");
     let asking: Vec<String> =
         month.arguments(cluster, 3, &source).into_iter().filter(|argument| argument != "--yes").collect();
+    // Everything is there already, so nobody has to be asked.
     let output = cluster.program.run(&asking).await.unwrap();
-    assert_eq!(output.problem_code().unwrap(), "uplink.unconfirmed");
+    assert_eq!(output.json().unwrap()["sent"]["sent"], 0, "{output:?}");
+    // Under another key all of it is new.
+    let mut asking = asking;
+    let at = asking.iter().position(|argument| argument == "--state").unwrap();
+    asking[at + 1] = cluster.scratch("asked").display().to_string();
+    let output = cluster.program.run(&asking).await.unwrap();
+    assert_eq!(output.problem_code().unwrap(), "uplink.unconfirmed", "{output:?}");
     let preview: Vec<String> = [asking, vec!["--preview".into()]].concat();
     let output = cluster.program.run(&preview).await.unwrap();
     assert_eq!(output.json().unwrap()["summary"]["rejected"], 2, "{output:?}");
