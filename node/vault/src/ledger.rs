@@ -24,8 +24,13 @@ use vouch_types::{
     },
     encode, relation,
 };
-use vouch_vault::{Chain, ChainError, ErasureStep, Facts, Listed, Question, Scope, Unattested, VersionKey};
 use wincode::SchemaRead;
+
+use crate::{
+    acts::ErasureStep,
+    chain::{Chain, ChainError, Facts, Listed, Question, Scope, Unattested},
+    words::VersionKey,
+};
 
 /// Most bytes of an answer.
 const ANSWER_BYTES_MAX: usize = 1 << 20;
@@ -49,6 +54,12 @@ pub struct LedgerChain {
     schemas: Mutex<BTreeMap<(String, u32), Arc<SchemaFields>>>,
     /// At which height it was looked whether the contracts answer, and whether they do.
     answering: Mutex<Option<(Height, bool)>>,
+}
+
+impl core::fmt::Debug for LedgerChain {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("LedgerChain")
+    }
 }
 
 /// What was answered at one height.
@@ -128,6 +139,9 @@ impl LedgerChain {
     }
 
     /// What the chain says of a document.
+    ///
+    /// # Errors
+    /// [`ChainError`].
     pub fn record(&self, id: &DocumentId) -> Result<Option<Document>, ChainError> {
         Ok(self.ask::<Option<Document>>(method::DOCUMENT, encode(id))?.flatten())
     }
@@ -254,7 +268,7 @@ impl Chain for LedgerChain {
     }
 }
 
-/// The inverse of [`vouch_vault::chain::party_name`].
+/// The inverse of [`crate::chain::party_name`].
 fn party_of(name: &str) -> Option<Party> {
     match name.split_once(':')? {
         ("member", member) => Some(Party::member(member)),
@@ -266,9 +280,9 @@ fn party_of(name: &str) -> Option<Party> {
 #[cfg(test)]
 mod tests {
     use vouch_types::SubjectId;
-    use vouch_vault::chain::party_name;
 
     use super::*;
+    use crate::chain::party_name;
 
     #[test]
     fn names_of_parties_lead_back_to_them() {
