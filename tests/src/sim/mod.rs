@@ -15,6 +15,7 @@ mod rng;
 mod run;
 pub mod shrink;
 mod signatures;
+mod vaults;
 mod wires;
 mod workload;
 mod world;
@@ -27,6 +28,7 @@ pub const MARKS: &[&str] = &[
     "accepted transaction expired",
     "accepted transaction still waiting at the end",
     "accepted transaction waits again after a restart",
+    "all vaults stand still",
     "block asked for",
     "block durable but not reported before a crash",
     "block given on request",
@@ -34,8 +36,18 @@ pub const MARKS: &[&str] = &[
     "decided in a later round",
     "disk lost",
     "disk replaced by an older copy",
+    "document destroyed",
+    "document held whole",
+    "document staged",
+    "documents asked for by a liar",
+    "erasure asked for",
     "evidence kept",
     "failing transaction in a block",
+    "false attestation",
+    "false receipt",
+    "fields granted",
+    "forged receipt",
+    "grant ended",
     "mempool full",
     "message corrupted",
     "network cut in two",
@@ -44,12 +56,16 @@ pub const MARKS: &[&str] = &[
     "node cut off",
     "node joined",
     "peer blamed",
+    "peer blamed by a vault",
     "power cut between two effects",
+    "power cut between two effects of a vault",
     "power cut everywhere",
     "removed node disconnected",
+    "sealed bytes altered",
     "stopped by a failing disk",
     "system change",
     "validators changed",
+    "vault stands still",
     "votes forgotten on purpose",
     "votes not remembered",
     "waiting transaction expired",
