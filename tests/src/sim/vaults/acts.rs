@@ -29,7 +29,13 @@ impl World {
         let member = self.vaults().cases[index].member;
         let name = genesis::member_name(member);
         let log = format!("n{index}.{}", self.vaults().cases[index].audits);
-        let before = self.oracle.model_at(head.min(self.oracle.height())).papers.anchored(&name, &log);
+        let anchored = self.oracle.model_at(self.head_of(index)).papers.anchored(&name, &log);
+        let (before, least) = anchored.map_or((Hash32::ZERO, 0), |anchor| (anchor.head, anchor.entries));
+        if matches!(act, Act::AnchorAudit { entries, .. } if *entries <= least) {
+            self.vaults().cases[index].ended.push((number, ActResult::Done));
+            self.wake_vault(index, self.now_ms + 1);
+            return Ok(());
+        }
         let mut act = act.clone();
         if self.mutant == Some(Mutant::AttestUnseen)
             && let Act::AttestPossession(list) = &mut act
@@ -71,7 +77,7 @@ impl World {
         let case = &mut vaults.cases[index];
         let number = case.open.iter().find(|(_, (id, _))| *id == tx).map(|(number, _)| *number);
         if let Some(number) = number {
-            case.refused.push(number);
+            case.ended.push((number, ActResult::Failed("not taken".into())));
             self.wake_vault(index, self.now_ms + 1);
         }
     }
@@ -85,10 +91,9 @@ impl World {
         };
         let head = reader.published().head.height;
         let mut inputs = Vec::new();
-        for number in case.refused.drain(..) {
-            if case.open.remove(&number).is_some() {
-                inputs.push(Input::ActSettled { number, result: ActResult::Failed("not taken".into()) });
-            }
+        for (number, result) in case.ended.drain(..) {
+            case.open.remove(&number);
+            inputs.push(Input::ActSettled { number, result });
         }
         let open = core::mem::take(&mut case.open);
         for (number, (tx, expiry)) in open {

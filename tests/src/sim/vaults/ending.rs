@@ -26,6 +26,10 @@ impl World {
     /// A disk is lost: what nobody else has is gone for good.
     pub fn lose_vault(&mut self, index: usize, everything: bool) {
         let Some(vaults) = &self.vaults else { return };
+        if everything {
+            // A copy made before would bring rows back whose keys are gone with the shelf.
+            self.nodes[index].copy = None;
+        }
         let all = FieldSet::first(SLOTS);
         let mut lost: Vec<(VersionKey, FieldSet)> = Vec::new();
         for key in vaults.papers.keys() {

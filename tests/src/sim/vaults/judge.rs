@@ -7,11 +7,11 @@ use vouch_vault::{Act, Delivery, DocumentId, Message, VersionKey};
 
 use super::{
     super::{
+        disk::Disk,
         genesis::member_name,
         oracle::{Checked, Violation, broken},
         world::World,
     },
-    model::SLOTS,
     papers::{self, MARK},
 };
 
@@ -109,9 +109,7 @@ impl World {
 
     /// How many versions of a document have ciphertext at a node.
     pub(super) fn copies_at(&self, index: usize, id: &DocumentId) -> usize {
-        let rows = |disk: &super::super::disk::Disk| {
-            disk.scan(Table::VaultCopies, id.as_bytes(), None, 1_000).unwrap_or_default()
-        };
+        let rows = |disk: &Disk| disk.scan(Table::VaultCopies, id.as_bytes(), None, 1_000).unwrap_or_default();
         let found = self.nodes[index].disk.look(rows);
         found.iter().filter(|(key, _)| key.starts_with(id.as_bytes())).count()
     }
@@ -187,28 +185,24 @@ impl World {
             return Ok(());
         }
         let case = &self.vaults().cases[index];
-        let (promised, member) = (case.promised.clone(), case.member);
+        let (promised, staged) = (case.promised.clone(), case.staged.clone());
         for (key, fields) in promised {
             self.oracle.count("receipts are durable");
-            let case = &self.vaults().cases[index];
-            let has = case.vault.as_ref().and_then(|vault| vault.possession(&key).ok()).unwrap_or_default();
+            let Some(case) = self.vaults.as_ref().map(|vaults| &vaults.cases[index]) else { continue };
+            let possession = |_: &Disk| case.vault.as_ref().and_then(|vault| vault.possession(&key).ok());
+            let has = self.nodes[index].disk.look(possession).unwrap_or_default();
             if !case.shelf.is_destroyed(&key.id) && !fields.is_subset(&has) {
                 let what = format!("node {index} signed for {fields:?} of {key}, after its restart it has {has:?}");
                 return broken("receipts are durable", what);
             }
         }
-        let staged: Vec<VersionKey> =
-            self.vaults().papers.values().filter(|p| p.issuer == member && p.lost.is_empty()).map(|p| p.key).collect();
         for key in staged {
-            let case = &self.vaults().cases[index];
-            let was_staged = case.had.get(&key).is_some_and(|had| *had == FieldSet::first(SLOTS));
-            if was_staged && !case.shelf.is_destroyed(&key.id) && !self.lies_at(index, &key) {
-                return broken(
-                    "staged is durable",
-                    format!("{key} was staged at node {index}, after its restart it is gone"),
-                );
-            }
             self.oracle.count("staged is durable");
+            let is_destroyed = self.vaults().cases[index].shelf.is_destroyed(&key.id);
+            if !is_destroyed && !self.lies_at(index, &key) {
+                let what = format!("{key} was staged at node {index}, after its restart it is gone");
+                return broken("staged is durable", what);
+            }
         }
         Ok(())
     }

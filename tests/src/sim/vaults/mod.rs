@@ -32,7 +32,7 @@ use vouch_genesis::GenesisContract;
 use vouch_ledger::CommittedBlock;
 use vouch_privacy::SchemaFields;
 use vouch_types::{ContractName, TxId, document::FieldSet};
-use vouch_vault::{Blocks, DocumentId, MemoryBlobs, Roster, Vault, VaultLimits, VersionKey};
+use vouch_vault::{ActResult, Blocks, DocumentId, MemoryBlobs, Roster, Vault, VaultLimits, VersionKey};
 
 use self::{liars::Lie, papers::Paper, shelf::SimShelf};
 use super::{genesis, mutants::Mutant, oracle::Violation, plan::Plan, rng::Rng};
@@ -69,8 +69,8 @@ pub struct Case {
     dozes_until_ms: u64,
     /// Acts under way: the transaction, and its last height.
     open: BTreeMap<u64, (TxId, u64)>,
-    /// Acts that did not get into the mempool.
-    refused: Vec<u64>,
+    /// Acts that ended otherwise than in a block.
+    ended: Vec<(u64, ActResult)>,
     /// The name under which its audit is anchored changes with each lost disk.
     audits: u64,
     /// Fields that came here, or were staged here, and open to what was planted.
@@ -79,6 +79,8 @@ pub struct Case {
     promised: BTreeMap<VersionKey, FieldSet>,
     /// All that it ever signed for.
     signed: BTreeMap<VersionKey, FieldSet>,
+    /// Versions staged here since its disk was lost last.
+    staged: BTreeSet<VersionKey>,
     /// Documents it attested to have destroyed.
     destroyed: BTreeSet<DocumentId>,
 }
@@ -170,11 +172,12 @@ impl Vaults {
             turn_at: None,
             dozes_until_ms: 0,
             open: BTreeMap::new(),
-            refused: Vec::new(),
+            ended: Vec::new(),
             audits: 0,
             had: BTreeMap::new(),
             promised: BTreeMap::new(),
             signed: BTreeMap::new(),
+            staged: BTreeSet::new(),
             destroyed: BTreeSet::new(),
         };
         Some(Self {
@@ -209,7 +212,7 @@ impl Case {
         self.inbox.clear();
         self.fresh.clear();
         self.open.clear();
-        self.refused.clear();
+        self.ended.clear();
         (self.timer_at, self.turn_at) = (None, None);
         self.shelf.crash();
         self.blobs.crash();
@@ -224,6 +227,7 @@ impl Case {
             self.had.clear();
         }
         self.promised.clear();
+        self.staged.clear();
         self.audits += 1;
     }
 }

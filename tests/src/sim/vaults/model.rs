@@ -78,10 +78,10 @@ pub struct Record {
 
 /// An audit as it was anchored last.
 #[derive(Debug, Clone, Copy)]
-struct Anchor {
+pub struct Anchor {
     number: u64,
-    entries: u64,
-    head: Hash32,
+    pub entries: u64,
+    pub head: Hash32,
 }
 
 /// The contract's state.
@@ -151,9 +151,9 @@ impl Papers {
         self.documents.iter().flat_map(of)
     }
 
-    /// The head under which a member's audit of a name stands.
-    pub fn anchored(&self, member: &str, log: &str) -> Hash32 {
-        self.anchors.get(&(member.to_owned(), log.to_owned())).map_or(Hash32::ZERO, |anchor| anchor.head)
+    /// How a member's audit of a name was anchored last.
+    pub fn anchored(&self, member: &str, log: &str) -> Option<Anchor> {
+        self.anchors.get(&(member.to_owned(), log.to_owned())).copied()
     }
 
     /// What a call does and returns; `None` when it fails. `members`: all, and whether each is active.

@@ -112,8 +112,8 @@ impl World {
             return Ok(());
         }
         case.turn_at = None;
-        if case.dozes_until_ms > now_ms {
-            let until = case.dozes_until_ms;
+        let until = case.dozes_until_ms.max(self.nodes[index].paused_until_ms);
+        if until > now_ms {
             self.wake_vault(index, until);
             return Ok(());
         }

@@ -97,6 +97,7 @@ impl World {
             Ok(Ok(_)) => self.oracle.mark("document staged"),
         }
         self.vaults().cases[index].had.insert(paper.key, FieldSet::first(SLOTS));
+        self.vaults().cases[index].staged.insert(paper.key);
         if self.mutant == Some(Mutant::LogValues) {
             tracing::info!(value = paper.values[1], "staged");
         }
