@@ -26,6 +26,9 @@ impl World {
         let Some(head) = self.nodes[index].replica.as_ref().map(|replica| replica.ledger().head().height.0) else {
             return Ok(());
         };
+        if self.vaults().cases[index].open.contains_key(&number) {
+            return Ok(());
+        }
         let member = self.vaults().cases[index].member;
         let name = genesis::member_name(member);
         let log = format!("n{index}.{}", self.vaults().cases[index].audits);

@@ -102,7 +102,7 @@ impl World {
         if case.inbox.len() < INBOX_MAX {
             case.inbox.push_back((from, link, Arc::clone(bytes)));
         }
-        self.wake_vault(to, self.now_ms);
+        self.wake_vault(to, self.now_ms + 1);
     }
 
     pub fn vault_turn(&mut self, index: usize) -> Checked {
