@@ -71,6 +71,9 @@ struct Answers {
 
 impl LedgerChain {
     /// Asks through a reader; `joining` is set when it cannot answer because the node joins by a snapshot.
+    ///
+    /// # Panics
+    /// Never: the contract's name has the form of one.
     #[must_use]
     pub fn new(reader: Reader, joining: Arc<AtomicBool>) -> Self {
         let contract = ContractName::new(CONTRACT).expect("the contract's name has the form of one");
