@@ -53,9 +53,9 @@ impl World {
             return Ok(());
         }
         self.check_found()?;
-        for index in 0..self.nodes.len() {
+        for index in (0..self.nodes.len()).filter(|index| self.keeps_faith(*index)).collect::<Vec<_>>() {
             let destroyed: Vec<DocumentId> = self.vaults().cases[index].destroyed.iter().copied().collect();
-            for id in destroyed.into_iter().filter(|_| self.keeps_faith(index)) {
+            for id in destroyed {
                 self.check_destroyed(index, &id)?;
             }
         }
