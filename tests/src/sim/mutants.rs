@@ -46,7 +46,7 @@ pub enum Mutant {
     TrustAnyDisk,
     /// Vaults take one member more for entitled than the contract names.
     OneTooMany,
-    /// Vaults sign for documents whose keys are not durable.
+    /// Vaults sign for documents that came to them before their keys are durable.
     ReceiptFirst,
     /// The key of an erased document stays where it was.
     LeaveKey,

@@ -26,6 +26,11 @@ impl SimShelf {
         self.memory.crash();
     }
 
+    /// Makes durable what was put, whatever bug is planted: that one is about what comes from others.
+    pub fn keep(&self) {
+        self.memory.sync().expect("a shelf in memory does not fail");
+    }
+
     /// Everything is lost.
     pub fn wipe(&self) {
         self.memory.wipe();

@@ -98,6 +98,7 @@ impl World {
         }
         self.vaults().cases[index].had.insert(paper.key, FieldSet::first(SLOTS));
         self.vaults().cases[index].staged.insert(paper.key);
+        self.vaults().cases[index].shelf.keep();
         if self.mutant == Some(Mutant::LogValues) {
             tracing::info!(value = paper.values[1], "staged");
         }
