@@ -28,7 +28,7 @@ impl Known {
 /// A part of a reason.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Part {
-    /// Stable; [`SAID`] for what another program says.
+    /// Stable; `said` for what another program says.
     pub code: &'static str,
     /// What belongs into its words.
     pub values: Vec<String>,
