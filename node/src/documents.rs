@@ -178,7 +178,7 @@ impl Documents for NodeDocuments {
     async fn stage(&self, request: StageRequest) -> Result<StagedView, ApiError> {
         let delivery = Delivery::from_bytes(&request.delivery.0).map_err(|_| stage_error(&StageError::Malformed))?;
         let (key, root) = (delivery.key, request.root.0);
-        let staged = self.vault.ask(move |vault, now| vault.stage(now, &delivery, root)).await?;
+        let staged = self.vault.ask_with_step(move |vault, now| vault.stage_with_step(now, &delivery, root)).await?;
         let staged = staged.map_err(|refusal| stage_error(&refusal))?;
         Ok(StagedView {
             document: key.id,

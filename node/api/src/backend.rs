@@ -61,6 +61,24 @@ pub trait Backend: Send + Sync + 'static {
     /// `block.pruned`.
     async fn proof(&self, id: TxId, claim: Claim) -> Result<Vec<u8>, ApiError>;
 
+    /// The same as soon as the transaction is final. Codes: as without waiting, when the time is over.
+    async fn proof_when_final(&self, id: TxId, claim: Claim, timeout: Duration) -> Result<Vec<u8>, ApiError> {
+        let mut head = self.head();
+        let deadline = tokio::time::Instant::now() + timeout;
+        loop {
+            head.mark_unchanged();
+            let error = match self.proof(id, claim).await {
+                Err(error) if matches!(error.code(), "tx.unknown" | "tx.not_final") => error,
+                result => return result,
+            };
+            match tokio::time::timeout_at(deadline, head.changed()).await {
+                Ok(Ok(())) => {}
+                // The time is over, or the node is going down and no block will come.
+                Ok(Err(_)) | Err(_) => return Err(error),
+            }
+        }
+    }
+
     /// A final block with everything in it. Codes: `block.unknown` above the head and at 0, `block.pruned`.
     async fn block(&self, height: Height) -> Result<Arc<FinalBlock>, ApiError>;
 

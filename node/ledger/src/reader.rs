@@ -3,9 +3,12 @@
 //! Reads of one answer come from one moment. Short ones hold the gate that a commit takes for its write; a query, which
 //! may run long, runs without it and again when a block came in between, the last time with it.
 
-use std::sync::Arc;
+use std::{
+    collections::VecDeque,
+    sync::{Arc, OnceLock},
+};
 
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use vouch_genesis::GenesisDocument;
 use vouch_types::{
     AccountId, Call, ChainId, CodeHash, CommitCertificate, ContractName, GenesisHeader, Hash32, Header, Height, TxId,
@@ -34,6 +37,8 @@ use crate::{
 
 /// How often a query is run again because a block came in between, before it runs with commits held back.
 const QUERY_TRIES: usize = 3;
+/// Blocks kept for proofs.
+const PROVABLE_MAX: usize = 2;
 /// Most marks of validator set changes read for one proof.
 const SET_CHANGES_MAX: usize = vouch_types::light::SET_CHANGES_MAX;
 
@@ -70,6 +75,32 @@ pub struct StoredBlock {
     pub transactions: Vec<Vec<u8>>,
     /// What they came to.
     pub records: Vec<TransactionRecord>,
+}
+
+/// A block about which many proofs are asked for: everyone who waits for a transaction asks when its block is final.
+#[derive(Debug)]
+struct Provable {
+    block: StoredBlock,
+    transactions: OnceLock<Vec<Hash32>>,
+    receipts: OnceLock<Vec<Hash32>>,
+}
+
+impl Provable {
+    const fn new(block: StoredBlock) -> Self {
+        Self { block, transactions: OnceLock::new(), receipts: OnceLock::new() }
+    }
+
+    /// Leaves under the root of transactions.
+    fn transactions(&self) -> &[Hash32] {
+        let leaves = || self.block.transactions.iter().map(|raw| merkle::leaf_hash(raw)).collect();
+        self.transactions.get_or_init(leaves)
+    }
+
+    /// Leaves under the root of receipts.
+    fn receipts(&self) -> &[Hash32] {
+        let leaves = || self.block.records.iter().map(|record| record.receipt.leaf()).collect();
+        self.receipts.get_or_init(leaves)
+    }
 }
 
 /// What a proof shall show about a transaction.
@@ -114,6 +145,8 @@ pub struct Reader {
     storage: Arc<dyn Storage>,
     runtime: Arc<Runtime>,
     gate: Gate,
+    /// The blocks about which proofs were asked for last.
+    provable: Arc<Mutex<VecDeque<Arc<Provable>>>>,
 }
 
 impl Reader {
@@ -126,7 +159,7 @@ impl Reader {
         let wrong = |e: vouch_genesis::GenesisError| LedgerError::Genesis(e.to_string());
         let header = genesis.header().map_err(wrong)?;
         let first_set = genesis.validator_set().map_err(wrong)?;
-        Ok(Self { chain: header.chain(), genesis: header, first_set, storage, runtime, gate })
+        Ok(Self { chain: header.chain(), genesis: header, first_set, storage, runtime, gate, provable: Arc::default() })
     }
 
     /// The chain's id.
@@ -232,10 +265,27 @@ impl Reader {
         (height, index): (Height, u32),
         wanted: Wanted,
     ) -> Result<Option<ProofBundle>, LedgerError> {
-        let Some(block) = self.block(height)? else { return Ok(None) };
-        let Some(claim) = claim(&block, index, wanted) else { return Ok(None) };
-        let finality = FinalityProof { header: block.header, certificate: block.certificate };
+        let Some(provable) = self.provable(height)? else { return Ok(None) };
+        let Some(claim) = claim(&provable, index, wanted) else { return Ok(None) };
+        let StoredBlock { header, certificate, .. } = &provable.block;
+        let finality = FinalityProof { header: header.clone(), certificate: certificate.clone() };
         self.bundle(finality, claim).map(Some)
+    }
+
+    /// A block to prove something about, read once for all who ask about it at the same time.
+    fn provable(&self, height: Height) -> Result<Option<Arc<Provable>>, LedgerError> {
+        let is_it = |provable: &&Arc<Provable>| provable.block.header.height == height;
+        if let Some(found) = self.provable.lock().iter().find(is_it) {
+            return Ok(Some(Arc::clone(found)));
+        }
+        let Some(block) = self.block(height)? else { return Ok(None) };
+        let read = Arc::new(Provable::new(block));
+        let mut kept = self.provable.lock();
+        if kept.len() >= PROVABLE_MAX {
+            kept.pop_front();
+        }
+        kept.push_back(Arc::clone(&read));
+        Ok(Some(read))
     }
 
     fn bundle(&self, finality: FinalityProof, claim: Claim) -> Result<ProofBundle, LedgerError> {
@@ -361,16 +411,16 @@ impl Reader {
     }
 }
 
-fn claim(block: &StoredBlock, index: u32, wanted: Wanted) -> Option<Claim> {
-    let position = usize::try_from(index).ok()?;
+fn claim(provable: &Provable, index: u32, wanted: Wanted) -> Option<Claim> {
+    let (block, position) = (&provable.block, usize::try_from(index).ok()?);
     if wanted == Wanted::Transaction {
-        let leaves: Vec<Hash32> = block.transactions.iter().map(|t| merkle::leaf_hash(t)).collect();
         let raw = block.transactions.get(position)?.clone();
-        return Some(Claim::Transaction(TransactionProof { raw, path: merkle::path(&leaves, position)? }));
+        let path = merkle::path(provable.transactions(), position)?;
+        return Some(Claim::Transaction(TransactionProof { raw, path }));
     }
-    let leaves: Vec<Hash32> = block.records.iter().map(|r| r.receipt.leaf()).collect();
     let record = block.records.get(position)?;
-    let receipt = ReceiptProof { receipt: record.receipt.clone(), path: merkle::path(&leaves, position)? };
+    let path = merkle::path(provable.receipts(), position)?;
+    let receipt = ReceiptProof { receipt: record.receipt.clone(), path };
     match wanted {
         Wanted::Event(event) => {
             let leaves: Vec<Hash32> = record.events.iter().map(|e| merkle::leaf_hash(&encode(e))).collect();

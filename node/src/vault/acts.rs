@@ -97,10 +97,9 @@ impl ActWorker {
         let body = TransactionBody { version, chain, expiry, salt, calls: vec![call] };
         let id = body.id();
         let raw = encode(&body.sign(&[&self.service]));
-        match self.submitter.submit(vec![raw]).await.pop() {
-            Some(Ok(_)) => self.outcome(id, expiry).await,
-            Some(Err(error)) => Err(error.to_string()),
-            None => Err("it was not taken".into()),
+        match self.submitter.submit_own(raw).await {
+            Ok(_) => self.outcome(id, expiry).await,
+            Err(error) => Err(error.to_string()),
         }
     }
 

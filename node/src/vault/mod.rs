@@ -39,8 +39,11 @@ use thread::Noticed;
 /// Asks that wait for the vault's thread.
 const REQUESTS_MAX: usize = 256;
 
-/// Something done with the vault on its thread.
-type Work = Box<dyn FnOnce(&mut Vault, Now) -> Result<(), VaultError> + Send>;
+/// Something done with the vault on its thread; what it gives is called when the step that follows has made everything durable.
+type Work = Box<dyn FnOnce(&mut Vault, Now) -> Result<Option<Reply>, VaultError> + Send>;
+
+/// Tells whoever asked.
+type Reply = Box<dyn FnOnce() + Send>;
 
 /// What the node's other parts want of the vault's thread.
 enum Request {
@@ -129,7 +132,24 @@ impl VaultHandle {
         let work: Work = Box::new(move |vault, now| {
             // A caller that went away needs no answer.
             drop(reply.send(work(vault, now)?));
-            Ok(())
+            Ok(None)
+        });
+        self.requests.send(Request::Ask(work)).await.map_err(|_| NotRunning)?;
+        answer.await.map_err(|_| NotRunning)
+    }
+
+    /// The same for work that is durable with the vault's next step: whoever asked hears of it after that. Many share one sync.
+    ///
+    /// # Errors
+    /// As [`VaultHandle::ask`].
+    pub async fn ask_with_step<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Vault, Now) -> Result<T, VaultError> + Send + 'static,
+    ) -> Result<T, NotRunning> {
+        let (reply, answer) = oneshot::channel();
+        let work: Work = Box::new(move |vault, now| {
+            let done = work(vault, now)?;
+            Ok(Some(Box::new(move || drop(reply.send(done)))))
         });
         self.requests.send(Request::Ask(work)).await.map_err(|_| NotRunning)?;
         answer.await.map_err(|_| NotRunning)

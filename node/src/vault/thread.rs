@@ -85,7 +85,7 @@ impl Outlets {
                 tracing::error!(root = %blob.root, %error, "a file cannot be looked at");
                 false
             });
-            let answer: Work = Box::new(move |vault, now| vault.file_looked_at(now, &blob, is_it));
+            let answer: Work = Box::new(move |vault, now| vault.file_looked_at(now, &blob, is_it).map(|()| None));
             if let Some(requests) = requests.upgrade() {
                 // Without the vault's thread nobody waits for it.
                 drop(requests.blocking_send(Request::Ask(answer)));
@@ -236,8 +236,9 @@ impl VaultThread {
             inputs.push(Input::TimerFired);
         }
         let now = now(self.materials.clock);
+        let mut replies = Vec::new();
         for ask in batch.asks {
-            ask(&mut running.vault, now)?;
+            replies.extend(ask(&mut running.vault, now)?);
         }
         if running.prune_at <= Instant::now() {
             let before = TimestampMs(now.wall.0.saturating_sub(self.materials.audit_keep_ms));
@@ -246,6 +247,7 @@ impl VaultThread {
             running.prune_at = Instant::now() + if pruned < PRUNE_MAX { PRUNE_EVERY } else { PRUNE_AGAIN };
         }
         let effects = running.vault.step(now, inputs)?;
+        replies.into_iter().for_each(|reply| reply());
         effects.into_iter().for_each(|effect| running.carry_out(effect, &self.outlets));
         let is_anothers =
             member_of(&running.registry, &self.materials.node).is_none_or(|member| member != running.member);

@@ -217,11 +217,18 @@ pub(crate) fn deliver(
 /// What a delivery came to.
 pub(crate) enum Verified {
     /// It is what the chain commits to.
-    Good(Box<Copy>, FieldKeySet),
+    Good(Box<Sound>),
     /// It is what the chain commits to, and that is nothing: the issuer's fault, to be said on the chain.
     Unreadable(&'static str),
     /// It is something else: the sender's fault.
     Broken(&'static str),
+}
+
+/// A delivery that is what the chain commits to, opened once for everything that is checked of it.
+pub(crate) struct Sound {
+    pub(crate) copy: Copy,
+    pub(crate) keys: FieldKeySet,
+    pub(crate) opened: Opened,
 }
 
 /// Opens a delivery and checks it against the chain.
@@ -249,8 +256,9 @@ pub(crate) fn verify(chain: &ChainId, delivery: &Delivery, facts: &Facts, secret
                 Err(Incomplete { .. }) => return Verified::Broken("vault.withheld"),
                 Ok(()) => {}
             }
-            let sealed = resealed(content, &opened.opened);
-            Verified::Good(Box::new(Copy { sealed, files: content.attachments.clone() }), keys)
+            let opened = opened.opened;
+            let copy = Copy { sealed: resealed(content, &opened), files: content.attachments.clone() };
+            Verified::Good(Box::new(Sound { copy, keys, opened }))
         }
         Err(error) if is_issuers_fault(&error) => Verified::Unreadable(error.code()),
         Err(error) => Verified::Broken(error.code()),
@@ -318,10 +326,8 @@ fn resealed(content: &vouch_privacy::Delivery, opened: &Opened) -> SealedDocumen
     SealedDocument { header: content.header.clone(), slots: slots.collect() }
 }
 
-/// Judges what is held by the schema and by what stands on the chain in clear.
-pub(crate) fn check_rules(copy: &Copy, keys: &FieldKeySet, facts: &Facts) -> Result<(), &'static str> {
-    let held = keys.restrict(&copy.fields());
-    let opened = copy.sealed.open(&held).map_err(|error| error.code())?;
+/// Judges what was opened by the schema and by what stands on the chain in clear.
+pub(crate) fn check_rules(opened: &Opened, facts: &Facts) -> Result<(), &'static str> {
     opened.check(&facts.schema).map_err(|error| error.code())?;
     for public in &facts.public {
         let field = opened.fields.iter().find(|field| field.slot == public.slot);
@@ -385,7 +391,7 @@ fn place_of(copy: &Copy, keys: &FieldKeySet, error: &SealError) -> Place {
     copy.fields().iter().find(|slot| one(*slot)).map_or(Place::Leaves, Place::Field)
 }
 
-/// Opens all that is held: for the check of what is staged.
+/// Opens all that is held: for the look at a submission of what is staged.
 pub(crate) fn open_all(copy: &Copy, keys: &FieldKeySet) -> Result<Opened, SealError> {
     copy.sealed.open(keys)
 }
@@ -477,7 +483,8 @@ mod tests {
 
     fn code(delivery: &Delivery, facts: &Facts, secret: RecipientSecret) -> String {
         match verify(&CHAIN, delivery, facts, &HeldSecrets(vec![secret])) {
-            Verified::Good(copy, keys) => {
+            Verified::Good(sound) => {
+                let Sound { copy, keys, .. } = *sound;
                 assert_eq!(check_copy(&copy, &keys, facts), Ok(()));
                 "good".into()
             }
@@ -508,13 +515,14 @@ mod tests {
     #[test]
     fn a_copy_without_its_rows_or_files_is_damaged() {
         let (whole, facts) = made(&secret(), [40, 41]);
-        let Verified::Good(copy, keys) = verify(&CHAIN, &whole, &facts, &HeldSecrets(vec![secret()])) else {
+        let Verified::Good(sound) = verify(&CHAIN, &whole, &facts, &HeldSecrets(vec![secret()])) else {
             panic!("it is good");
         };
-        let mut less = (*copy).clone();
+        let Sound { copy, keys, .. } = *sound;
+        let mut less = copy.clone();
         less.sealed.slots[0].rows.clear();
         assert_eq!(check_copy(&less, &keys, &facts), Err(Place::Field(0)));
-        let mut less = *copy;
+        let mut less = copy;
         let BlobNotice::Shown(blob) = less.files[1] else { panic!("a file") };
         less.files[1] = BlobNotice::Hidden(blob.leaf());
         assert_eq!(check_copy(&less, &keys, &facts), Err(Place::Field(1)));
@@ -558,7 +566,7 @@ mod tests {
     fn kept(seed: u8, fields: &[u16]) -> (Copy, FieldKeySet, Facts) {
         let (whole, facts) = sealed(&secret(), [40, 41], seed);
         let open = |delivery: &Delivery| match verify(&CHAIN, delivery, &facts, &HeldSecrets(vec![secret()])) {
-            Verified::Good(copy, keys) => (*copy, keys),
+            Verified::Good(sound) => (sound.copy, sound.keys),
             Verified::Unreadable(code) | Verified::Broken(code) => panic!("{code}"),
         };
         let (copy, keys) = open(&whole);

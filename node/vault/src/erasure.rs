@@ -139,6 +139,7 @@ impl Vault {
                 batch.delete(Table::Vault, key);
             }
         }
+        self.outbox.forget(id);
         self.fetches.forget(id);
         self.transfers.forget(id);
         self.openings.forget(id);

@@ -9,7 +9,7 @@ use wincode::{SchemaRead, SchemaWrite};
 use crate::{
     acts::Act,
     chain::{Facts, fields_of},
-    copy::{self, Copy, Delivery, Verified},
+    copy::{self, Copy, Delivery, Sound, Verified},
     disk::{Kind, mark, put, read, row},
     files::{Transfer, file_key, file_of_row, transfer_row},
     message::{FileKey, Message, Receipt, Refusal},
@@ -115,9 +115,9 @@ impl Vault {
             return self.acknowledge(&key, Some(from));
         }
         match copy::verify(&self.chain_id, &delivery, &facts, self.secrets.as_ref()) {
-            Verified::Good(copy, keys) => {
+            Verified::Good(sound) => {
                 self.counters.deliveries_taken += 1;
-                self.keep(&key, &facts, &audience, *copy, &keys)?;
+                self.keep(&key, &facts, &audience, *sound)?;
                 self.fetch_answered(&from, &key, true);
                 self.acknowledge(&key, Some(from))
             }
@@ -163,17 +163,16 @@ impl Vault {
         key: &VersionKey,
         facts: &Facts,
         audience: &Audience,
-        copy: Copy,
-        keys: &FieldKeySet,
+        Sound { copy, keys, opened }: Sound,
     ) -> Result<(), VaultError> {
-        let verdict = match copy::check_rules(&copy, keys, facts) {
+        let verdict = match copy::check_rules(&opened, facts) {
             Ok(()) if !self.follows_its_previous(key, copy.previous())? => Err("vault.previous_root"),
             verdict => verdict,
         };
         let before = self.open_copy(key)?;
         let (copy, keys) = match &before {
-            Some(old) => copy::united((&old.copy, &old.keys), (copy, keys)),
-            None => (copy, keys.clone()),
+            Some(old) => copy::united((&old.copy, &old.keys), (copy, &keys)),
+            None => (copy, keys),
         };
         let mut held = Held {
             issuer: facts.issuer.clone(),
@@ -361,6 +360,9 @@ impl Vault {
     /// Looks at a version as the chain has it now: what follows for staging, holding, delivering and shredding. `anyone`
     /// delivers also what was not staged here, for a look at everything.
     pub(crate) fn consider(&mut self, key: &VersionKey, anyone: bool) -> Result<(), VaultError> {
+        if self.is_others(key)? {
+            return Ok(());
+        }
         let Some(facts) = self.chain.document(key)? else { return Ok(()) };
         if facts.is_to_be_shredded() {
             return self.shred(&key.id);
@@ -386,6 +388,22 @@ impl Vault {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Whether a version is for others and nothing of it is here: so is most of what a large consortium does, and it needs no
+    /// further question.
+    fn is_others(&self, key: &VersionKey) -> Result<bool, VaultError> {
+        let audience = self.chain.audience(key)?;
+        if audience.members.is_empty() || audience.members.iter().any(|entitled| entitled.member == self.member) {
+            return Ok(false);
+        }
+        let bytes = key.to_bytes();
+        for kind in [Kind::Held, Kind::Staged, Kind::Wanted] {
+            if self.disk.has(&row(kind, &[&bytes]))? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// A staged document that its own member's transaction has put on the chain is held from now on.

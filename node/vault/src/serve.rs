@@ -130,7 +130,7 @@ impl Vault {
         if !self.is_entitled(from, key, wanted)? {
             return Ok(Err(Refusal::NotEntitled));
         }
-        let found = self.delivery_for(from, key, Some(wanted))?;
+        let found = self.delivery_for(from, key, Some(wanted))?.map(|outgoing| outgoing.bytes);
         if let Some(delivery) = &found {
             self.took(from, delivery.len());
         }

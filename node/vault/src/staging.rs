@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use vouch_ledger::{Batch, Table};
-use vouch_privacy::attachment::AttachmentValue;
+use vouch_privacy::{attachment::AttachmentValue, sealing::Opened};
 use vouch_types::{
     Call, Hash32,
     codec::decode_prefix,
@@ -17,7 +17,7 @@ use wincode::{SchemaRead, SchemaWrite};
 use crate::{
     blobs::Part,
     chain::Facts,
-    copy::{self, Copy, Delivery, Verified},
+    copy::{self, Copy, Delivery, Sound, Verified},
     disk::{Kind, put, row, version_at_end},
     message::fits_messages,
     shelf::Shelved,
@@ -141,6 +141,23 @@ impl Vault {
         delivery: &Delivery,
         root: [u8; 32],
     ) -> Result<Result<Staged, StageError>, VaultError> {
+        let staged = self.stage_with_step(now, delivery, root)?;
+        if staged.is_ok() {
+            self.sync()?;
+        }
+        Ok(staged)
+    }
+
+    /// The same for many: it is durable when the next [`Vault::step`] has returned, and only then may anybody be told so.
+    ///
+    /// # Errors
+    /// [`VaultError`]: the node must stop.
+    pub fn stage_with_step(
+        &mut self,
+        now: Now,
+        delivery: &Delivery,
+        root: [u8; 32],
+    ) -> Result<Result<Staged, StageError>, VaultError> {
         self.now = now;
         let key = delivery.key;
         let checked = match self.check_stage(delivery, root)? {
@@ -159,7 +176,6 @@ impl Vault {
         self.disk.apply(batch)?;
         self.staged_count += usize::from(is_new);
         self.counters.stages += 1;
-        self.sync()?;
         Ok(Ok(staged))
     }
 
@@ -183,14 +199,14 @@ impl Vault {
             public: Vec::new(),
             erasure: vouch_types::document::ErasureState::None,
         };
-        let (copy, keys) = match copy::verify(&self.chain_id, delivery, &facts, self.secrets.as_ref()) {
-            Verified::Good(copy, keys) => (*copy, keys),
+        let Sound { copy, keys, opened } = match copy::verify(&self.chain_id, delivery, &facts, self.secrets.as_ref()) {
+            Verified::Good(sound) => *sound,
             Verified::Unreadable(code) | Verified::Broken(code) => return Ok(Err(StageError::Rules(code.to_owned()))),
         };
-        if let Err(code) = copy::check_rules(&copy, &keys, &facts) {
+        if let Err(code) = copy::check_rules(&opened, &facts) {
             return Ok(Err(StageError::Rules(code.to_owned())));
         }
-        if let Some(refusal) = self.check_files_of(&key, root, &copy, &keys)? {
+        if let Some(refusal) = self.check_files_of(&key, root, &copy, &opened)? {
             return Ok(Err(refusal));
         }
         let staged = Staged {
@@ -241,7 +257,7 @@ impl Vault {
         key: &VersionKey,
         root: [u8; 32],
         copy: &Copy,
-        keys: &vouch_privacy::FieldKeySet,
+        opened: &Opened,
     ) -> Result<Option<StageError>, VaultError> {
         // What is staged a second time has its files already. Those of another document are not taken: they go with it.
         let again = self.staged(key)?.is_some_and(|staged| staged.root == root);
@@ -253,7 +269,6 @@ impl Vault {
                 return Ok(Some(StageError::File { slot: blob.slot, index: blob.index }));
             }
         }
-        let Ok(opened) = copy::open_all(copy, keys) else { return Ok(Some(StageError::Malformed)) };
         let mut named = BTreeMap::new();
         for field in &opened.fields {
             for (index, file) in (0u16..).zip(AttachmentValue::list_from(&field.said.value).unwrap_or_default()) {

@@ -1,12 +1,17 @@
 //! The client.
 
-use std::{fmt::Write as _, sync::Arc, time::Duration};
+use std::{
+    collections::VecDeque,
+    fmt::Write as _,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use futures::Stream;
 use serde_json::json;
 use tokio::time::Instant;
 use vouch_types::{
-    ChainId, ContractName, Height, TxId,
+    BlockHash, ChainId, ContractName, Height, TxId,
     abi::Abi,
     api::{
         AccountView, BackupView, BlockDetail, BlockSummary, CertificateView, ChainParams, Claim, ContractSummary,
@@ -35,6 +40,21 @@ pub struct ListQuery {
 #[derive(Debug, Clone)]
 pub struct Client {
     pub(crate) transport: Arc<Transport>,
+    known: Arc<Known>,
+}
+
+/// How long the chain's numbers are used for building transactions. The head among them says when these expire, and that is many
+/// blocks ahead.
+const PARAMS_KEPT_FOR: Duration = Duration::from_secs(1);
+/// Blocks remembered that were found to be final here.
+const FINAL_BLOCKS_MAX: usize = 256;
+
+/// What a client has learned and need not ask or check again.
+#[derive(Debug, Default)]
+struct Known {
+    params: Mutex<Option<(Instant, ChainParams)>>,
+    /// Hashes of blocks whose finality was proven from the chain id, the newest last.
+    final_blocks: Mutex<VecDeque<BlockHash>>,
 }
 
 impl Client {
@@ -43,7 +63,7 @@ impl Client {
     /// # Errors
     /// [`Error::Configuration`].
     pub fn new(config: ClientConfig) -> Result<Self, Error> {
-        Ok(Self { transport: Arc::new(Transport::new(config)?) })
+        Ok(Self { transport: Arc::new(Transport::new(config)?), known: Arc::default() })
     }
 
     async fn get<T: serde::de::DeserializeOwned>(&self, path: impl Into<String>) -> Result<T, Error> {
@@ -77,6 +97,20 @@ impl Client {
     /// As [`Client::params`].
     pub async fn transaction_builder(&self) -> Result<TransactionBuilder, Error> {
         Ok(TransactionBuilder::new(&self.params().await?))
+    }
+
+    /// The same by numbers that are at most a second old: for many transactions, one after the other.
+    pub(crate) async fn recent_builder(&self) -> Result<TransactionBuilder, Error> {
+        let recent = lock(&self.known.params).clone().filter(|(since, _)| since.elapsed() < PARAMS_KEPT_FOR);
+        let params = match recent {
+            Some((_, params)) => params,
+            None => {
+                let params = self.params().await?;
+                *lock(&self.known.params) = Some((Instant::now(), params.clone()));
+                params
+            }
+        };
+        Ok(TransactionBuilder::new(&params))
     }
 
     /// Submits; again and elsewhere if need be, which is safe: the id is the same and it takes effect at most once.
@@ -150,12 +184,20 @@ impl Client {
     /// # Errors
     /// [`Error`].
     pub async fn proof_bundle(&self, id: TxId, claim: Claim) -> Result<ProofBundle, Error> {
+        self.proof_bundle_within(id, claim, Duration::ZERO).await
+    }
+
+    /// The same; the node waits so long until there is one, at most [`WAIT_MS_MAX`].
+    async fn proof_bundle_within(&self, id: TxId, claim: Claim, wait: Duration) -> Result<ProofBundle, Error> {
         let claim = match claim {
             Claim::Transaction => "claim=transaction".to_owned(),
             Claim::Receipt => "claim=receipt".to_owned(),
             Claim::Event { index } => format!("claim=event&index={index}"),
         };
-        let mut call = Call::get(format!("/api/v1/transactions/{id}/proof?{claim}"));
+        let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).min(WAIT_MS_MAX);
+        let wait_for = if wait_ms == 0 { String::new() } else { format!("&wait_ms={wait_ms}") };
+        let mut call = Call::get(format!("/api/v1/transactions/{id}/proof?{claim}{wait_for}"));
+        call.wait = Duration::from_millis(wait_ms);
         call.accept = "application/octet-stream";
         Ok(ProofBundle::from_bytes(&self.transport.bytes(&call).await?)?)
     }
@@ -165,13 +207,56 @@ impl Client {
     /// # Errors
     /// [`Error::Proof`] when it shows nothing, [`Error::OtherClaim`] when it shows something else than was asked.
     pub async fn proof(&self, id: TxId, claim: Claim) -> Result<(ProofBundle, VerifiedClaim), Error> {
+        let bundle = self.proof_bundle(id, claim).await?;
+        let verified = self.checked(&bundle, id, claim)?;
+        Ok((bundle, verified))
+    }
+
+    /// The same as soon as the transaction is final: one question less than to wait first and ask then.
+    ///
+    /// # Errors
+    /// As [`Client::proof`]; [`Error::Timeout`] when the time is over; waiting again is safe.
+    pub async fn proof_when_final(
+        &self,
+        id: TxId,
+        claim: Claim,
+        timeout: Duration,
+    ) -> Result<(ProofBundle, VerifiedClaim), Error> {
+        let deadline = Instant::now() + timeout;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match self.proof_bundle_within(id, claim, left).await {
+                Ok(bundle) => {
+                    let verified = self.checked(&bundle, id, claim)?;
+                    return Ok((bundle, verified));
+                }
+                Err(error) if matches!(error.code(), "tx.unknown" | "tx.not_final") => {}
+                Err(error) => return Err(error),
+            }
+            if Instant::now() >= deadline {
+                let detail = format!("transaction {id} was not final after {} ms", timeout.as_millis());
+                return Err(Error::Timeout(detail));
+            }
+        }
+    }
+
+    /// What a bundle proves, if that is what was asked. The signatures of a block are checked once.
+    fn checked(&self, bundle: &ProofBundle, id: TxId, claim: Claim) -> Result<VerifiedClaim, Error> {
         let chain = self
             .transport
             .config
             .chain
             .ok_or_else(|| Error::Configuration("to check a proof the configuration must name the chain".into()))?;
-        let bundle = self.proof_bundle(id, claim).await?;
-        let verified = bundle.verify(chain)?;
+        let block = bundle.finality.header.hash();
+        if !lock(&self.known.final_blocks).contains(&block) {
+            bundle.verify_finality(chain)?;
+            let mut known = lock(&self.known.final_blocks);
+            if known.len() >= FINAL_BLOCKS_MAX {
+                known.pop_front();
+            }
+            known.push_back(block);
+        }
+        let verified = bundle.verify_claim()?;
         let is_asked = match (&verified.fact, claim) {
             (Fact::Transaction { transaction, .. }, Claim::Transaction) => transaction.id() == id,
             (Fact::Receipt(receipt), Claim::Receipt) => receipt.tx == id,
@@ -179,7 +264,7 @@ impl Client {
             _ => false,
         };
         if is_asked {
-            Ok((bundle, verified))
+            Ok(verified)
         } else {
             Err(Error::OtherClaim(format!("asked was about transaction {id}")))
         }
@@ -404,6 +489,10 @@ impl Client {
         (call.is_idempotent, call.is_admin, call.wait) = (false, true, PATIENCE);
         self.transport.json(&call).await
     }
+}
+
+fn lock<T>(what: &Mutex<T>) -> MutexGuard<'_, T> {
+    what.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn height_text(height: Option<Height>) -> String {

@@ -18,10 +18,10 @@ use vouch_privacy::{
     issuing::Content,
 };
 use vouch_types::{
-    ContractName, DocumentRoot, Hash32, Height, SecretKey, SubjectId, TxId,
+    ContractName, DocumentRoot, Hash32, Height, Outcome, Receipt, SecretKey, SubjectId, TxId,
     api::{
         AuditRecordView, CallerView, CheckView, Claim, ErasureProgressView, ErasureStatementView, HeldView,
-        HoldingView, OutcomeView, Page, QueryBody, StagedView, TransactionView, VaultView,
+        HoldingView, Page, QueryBody, StagedView, VaultView,
     },
     document::{
         self, Audience, Document, DocumentEntry, DocumentId, KeyRecipient, NewVersion, PartyEntry, ReferenceEntry,
@@ -100,13 +100,13 @@ pub(crate) struct Prepared {
 
 impl Prepared {
     /// It is on the chain by this transaction.
-    pub(crate) fn submitted(&self, transaction: &TransactionView) -> SubmittedDocument {
+    pub(crate) fn submitted(&self, receipt: &Receipt) -> SubmittedDocument {
         SubmittedDocument {
             id: self.id,
             version: self.version,
             root: self.content.root,
-            transaction: transaction.id,
-            height: transaction.height,
+            transaction: receipt.tx,
+            height: receipt.height,
         }
     }
 }
@@ -228,12 +228,13 @@ impl Client {
         signer: &SecretKey,
         options: &SubmitOptions,
     ) -> Result<SubmittedDocument, Error> {
+        let issuing = self.issuing(&draft.schema, draft.schema_version).await?;
         let resumption = match options.resumption.clone() {
             Some(resumption) => resumption,
-            None => Resumption::new(&self.account().await?.node_member)?,
+            None => Resumption::new(issuing.member())?,
         };
         let id = resumption.document;
-        let prepared = self.prepare(draft, (id, 1), None, resumption.salt, options).await?;
+        let prepared = self.prepare(&issuing, draft, (id, 1), None, resumption.salt, options).await?;
         self.stage(&prepared).await?;
         let arguments = encode(&(id, draft.schema.clone(), prepared.content.clone()));
         self.carry_out(&prepared, document::method::SUBMIT, arguments, signer).await
@@ -272,7 +273,8 @@ impl Client {
         let latest = self.document(id).await?.ok_or_else(unknown)?.latest;
         let before = self.document_version(id, latest).await?.ok_or_else(unknown)?.content.root;
         let version = (id, latest.saturating_add(1));
-        let prepared = self.prepare(draft, version, Some(before), resumption.salt, options).await?;
+        let issuing = self.issuing(&draft.schema, draft.schema_version).await?;
+        let prepared = self.prepare(&issuing, draft, version, Some(before), resumption.salt, options).await?;
         self.stage(&prepared).await?;
         let arguments = encode(&(id, Hash32(*before.as_bytes()), prepared.content.clone()));
         self.carry_out(&prepared, document::method::REVISE, arguments, signer).await
@@ -280,17 +282,17 @@ impl Client {
 
     async fn prepare(
         &self,
+        issuing: &Issuing,
         draft: &DocumentDraft,
         (id, version): (DocumentId, u32),
         previous: Option<DocumentRoot>,
         salt: Hash32,
         options: &SubmitOptions,
     ) -> Result<Prepared, Error> {
-        let issuing = self.issuing(&draft.schema, draft.schema_version).await?;
         let seed = self.version_seed(salt, (id, version))?;
         let keys = DocumentKeys::generate(&mut SeededRng::from_seed(&seed));
         let mut content = content_of(draft, VersionKey { id, version }, previous);
-        self.attach(&issuing, draft, &mut content, (&keys, &seed), (options, Way::Send)).await?;
+        self.attach(issuing, draft, &mut content, (&keys, &seed), (options, Way::Send)).await?;
         issuing.seal(content, &keys, &mut SeededRng::from_seed(&random()?))
     }
 
@@ -365,27 +367,28 @@ impl Client {
         arguments: Vec<u8>,
         signer: &SecretKey,
     ) -> Result<SubmittedDocument, Error> {
-        let builder = self.transaction_builder().await?.call(named(document::CONTRACT), method, arguments);
-        let transaction = self.carried(builder, signer).await?;
-        Ok(prepared.submitted(&transaction))
+        let builder = self.recent_builder().await?.call(named(document::CONTRACT), method, arguments);
+        let receipt = self.carried(builder, signer).await?;
+        Ok(prepared.submitted(&receipt))
     }
 
-    /// Signs, submits, waits until it is final and did what it should, and checks the proof of its receipt.
+    /// Signs, submits, waits until it is final, and checks the proof of its receipt: it did what it should.
     pub(crate) async fn carried(
         &self,
         builder: TransactionBuilder,
         signer: &SecretKey,
-    ) -> Result<TransactionView, Error> {
+    ) -> Result<Receipt, Error> {
         let transaction = builder.sign(&[signer])?;
         self.submit(&transaction).await?;
-        let view = self.wait(transaction.id, PATIENCE).await?;
-        if let OutcomeView::Failed { code, message, .. } = &view.receipt.outcome {
-            return Err(Error::Failed { id: view.id, code: code.clone(), message: message.clone() });
-        }
-        let (_, verified) = self.proof(view.id, Claim::Receipt).await?;
-        match &verified.fact {
-            Fact::Receipt(receipt) if receipt.outcome == vouch_types::Outcome::Success => Ok(view),
-            _ => Err(Error::OtherClaim(format!("the receipt of {} does not say that it succeeded", view.id))),
+        let (_, verified) = self.proof_when_final(transaction.id, Claim::Receipt, PATIENCE).await?;
+        let Fact::Receipt(receipt) = verified.fact else {
+            return Err(Error::OtherClaim(format!("it is no receipt of {}", transaction.id)));
+        };
+        match receipt.outcome {
+            Outcome::Success => Ok(receipt),
+            Outcome::Failed(failure) => {
+                Err(Error::Failed { id: receipt.tx, code: failure.code, message: failure.message })
+            }
         }
     }
 

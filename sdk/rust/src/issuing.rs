@@ -14,7 +14,8 @@ use vouch_types::{
 use zeroize::Zeroizing;
 
 use crate::{
-    Client, DocumentDraft, Error, Resumption, SubmitOptions, SubmittedDocument, documents::Prepared, uploads::Way,
+    Client, DocumentDraft, Error, Resumption, SubmitOptions, SubmittedDocument, documents::Prepared, random::random,
+    uploads::Way,
 };
 
 /// What documents of one schema and one issuer have in common.
@@ -56,6 +57,17 @@ impl Previous {
     /// The number of the version that follows, and the root that it names.
     fn next(previous: Option<Self>) -> (u32, Option<DocumentRoot>) {
         previous.map_or((1, None), |before| (before.version.saturating_add(1), Some(before.root)))
+    }
+}
+
+impl Order {
+    /// A new document of a member, with an id and a seed by chance. Whoever keeps it can send the same again after a crash.
+    ///
+    /// # Errors
+    /// [`Error::Configuration`] without randomness.
+    pub fn new(issuer: &str) -> Result<Self, Error> {
+        let (id, seed) = (DocumentId::issued(issuer, random()?), random()?);
+        Ok(Self { id, seed, register: Vec::new(), sign: false, sign_for: Vec::new() })
     }
 }
 
@@ -184,7 +196,7 @@ impl Client {
     ) -> Result<SubmittedDocument, Error> {
         let prepared = self.prepare_ordered(issuing, draft, order, previous).await?;
         self.stage(&prepared).await?;
-        let mut builder = self.transaction_builder().await?;
+        let mut builder = self.recent_builder().await?;
         if !order.register.is_empty() {
             let relations =
                 ContractName::new(relation::CONTRACT).map_err(|error| Error::Construction(error.to_string()))?;
@@ -209,8 +221,8 @@ impl Client {
         if order.sign {
             builder = builder.sign_document(order.id, prepared.version);
         }
-        let transaction = self.carried(builder, signer).await?;
-        Ok(prepared.submitted(&transaction))
+        let receipt = self.carried(builder, signer).await?;
+        Ok(prepared.submitted(&receipt))
     }
 
     /// Whether an order's document is on the chain with just this content; `None` when it is not there, as far as the node knows.

@@ -11,11 +11,11 @@ use anyhow::{Context as _, Result, ensure};
 use cpu_time::ProcessTime;
 use serde_json::json;
 use tokio::{
-    sync::Semaphore,
+    sync::{Semaphore, mpsc},
     task::JoinSet,
     time::{Instant, sleep, sleep_until},
 };
-use vouch_sdk::DocumentDraft;
+use vouch_sdk::{DocumentDraft, Issuing, Order};
 use vouch_types::{
     SubjectId,
     document::{DocumentId, FieldSet, Party, PartyEntry},
@@ -32,9 +32,10 @@ use crate::{
 const RATE: u64 = 200;
 /// Bytes of a record's values as JSON.
 const RECORD_BYTES: usize = 4 << 10;
-/// Every so many documents one is followed until all entitled members hold it. Each costs questions to the issuer's node.
+/// Every so many documents one is followed until all entitled members hold it.
 const FOLLOWED: u64 = 20;
-/// How often the issuer's node is asked for their receipts.
+/// How often the issuer's node is asked for the receipts of the oldest of these that are still awaited. To ask for each of them so
+/// often would be more work than the documents are.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// Submissions under way; what is due beyond waits, and the wait counts.
 const UNDER_WAY_MAX: usize = 1_000;
@@ -99,67 +100,90 @@ const fn due_after(number: u64) -> Duration {
     Duration::from_micros(number * 1_000_000 / RATE)
 }
 
-/// Submits one, and follows it when asked to.
-async fn submit(
+/// A business system: an account, what its documents have in common, and its submissions under way.
+#[derive(Debug)]
+struct System {
     desk: Desk,
-    number: u64,
+    issuing: Issuing,
     start: Instant,
     load: Duration,
-    follow: bool,
     seen: Arc<Mutex<Seen>>,
     places: Arc<Semaphore>,
-) {
+    follow: mpsc::UnboundedSender<(DocumentId, Instant)>,
+}
+
+/// Submits one, and has it followed now and then.
+async fn submit(system: Arc<System>, number: u64) {
+    let System { desk, issuing, start, load, seen, places, follow } = &*system;
+    let (start, load) = (*start, *load);
     let due = start + due_after(number);
     let place = places.acquire().await;
-    let result = desk.submit(&draft(number)).await;
+    let result = match Order::new(issuing.member()) {
+        Ok(order) => desk.client.submit_ordered(issuing, &draft(number), &order, &desk.key).await,
+        Err(error) => Err(error),
+    };
     drop(place);
     let now = Instant::now();
     match result {
         Ok(submitted) => {
-            {
-                let mut seen = seen.lock().unwrap();
-                seen.final_ms.push((now - due).as_secs_f64() * 1e3);
-                seen.last_final_s = seen.last_final_s.max((now - start).as_secs_f64());
-                seen.finals_in_load += u64::from(now <= start + load);
-                seen.submitted.push((number, submitted.id));
-            }
-            if follow && let Some(held) = held(&desk, submitted.id, due).await {
-                seen.lock().unwrap().held_ms.push(held);
+            let mut seen = seen.lock().unwrap();
+            seen.final_ms.push((now - due).as_secs_f64() * 1e3);
+            seen.last_final_s = seen.last_final_s.max((now - start).as_secs_f64());
+            seen.finals_in_load += u64::from(now <= start + load);
+            seen.submitted.push((number, submitted.id));
+            if number.is_multiple_of(FOLLOWED) {
+                let _ = follow.send((submitted.id, due));
             }
         }
         Err(error) => *seen.lock().unwrap().failed.entry(code_of(&error)).or_default() += 1,
     }
 }
 
-/// Milliseconds from when it was due until the issuer has the receipts of all others; `None` when they do not come.
-async fn held(desk: &Desk, id: DocumentId, due: Instant) -> Option<f64> {
-    let end = Instant::now() + DRAIN;
-    while Instant::now() < end {
-        if desk.client.document_holding(id, 1).await.is_ok_and(|holding| holding.receipts.len() == OTHERS) {
-            return Some(due.elapsed().as_secs_f64() * 1e3);
+/// Milliseconds from when each was due until the issuer was seen to have the receipts of all others. One is looked at after the
+/// other, so that one which overtook another counts for longer than it took.
+async fn follow(desk: Desk, mut documents: mpsc::UnboundedReceiver<(DocumentId, Instant)>) -> Vec<f64> {
+    let mut held = Vec::new();
+    let mut end = Instant::now() + DRAIN;
+    while let Some((id, due)) = documents.recv().await {
+        while Instant::now() < end {
+            if desk.client.document_holding(id, 1).await.is_ok_and(|holding| holding.receipts.len() == OTHERS) {
+                held.push(due.elapsed().as_secs_f64() * 1e3);
+                end = Instant::now() + DRAIN;
+                break;
+            }
+            sleep(LOOK_EVERY).await;
         }
-        sleep(LOOK_EVERY).await;
     }
-    None
+    held
 }
 
 async fn put_load(house: &House, seconds: u64) -> Result<Seen> {
     let desks = (0..4).map(|number| house.further_desk(INSTITUTION, number)).collect::<Result<Vec<_>>>()?;
+    let (follow_sender, followed) = mpsc::unbounded_channel();
     let (seen, places) = (Arc::new(Mutex::new(Seen::default())), Arc::new(Semaphore::new(UNDER_WAY_MAX)));
+    let issuing = desks[0].client.issuing("worker-identity", None).await?;
     let (start, load) = (Instant::now(), Duration::from_secs(seconds));
+    let mut systems = Vec::with_capacity(desks.len());
+    for desk in desks {
+        let issuing = issuing.clone();
+        let (seen, places, follow) = (Arc::clone(&seen), Arc::clone(&places), follow_sender.clone());
+        systems.push(Arc::new(System { desk, issuing, start, load, seen, places, follow }));
+    }
+    drop(follow_sender);
+    let following = tokio::spawn(follow(house.desk(INSTITUTION).clone(), followed));
     let mut tasks = JoinSet::new();
     for number in 0..RATE * seconds {
         sleep_until(start + due_after(number)).await;
-        let desk = desks[(number % 4) as usize].clone();
-        let follow = number % FOLLOWED == 0;
-        tasks.spawn(submit(desk, number, start, load, follow, Arc::clone(&seen), Arc::clone(&places)));
+        tasks.spawn(submit(Arc::clone(&systems[(number % 4) as usize]), number));
     }
     let drained = tokio::time::timeout(DRAIN * 2, async { while tasks.join_next().await.is_some() {} }).await;
     tasks.abort_all();
     while tasks.join_next().await.is_some() {}
     ensure!(drained.is_ok(), "the submissions do not end");
+    drop(systems);
+    let held_ms = following.await?;
     let seen = Arc::into_inner(seen).context("a submission is still under way")?;
-    Ok(seen.into_inner().unwrap())
+    Ok(Seen { held_ms, ..seen.into_inner().unwrap() })
 }
 
 /// Reads some at every holder; gives how many differ from what was submitted, or are refused.

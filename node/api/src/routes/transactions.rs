@@ -201,6 +201,8 @@ pub(crate) async fn show(
 pub(crate) struct ProofQuery {
     claim: Option<String>,
     index: Option<u32>,
+    #[serde(default)]
+    wait_ms: u64,
 }
 
 impl ProofQuery {
@@ -218,13 +220,15 @@ impl ProofQuery {
 
 /// A proof that anyone can check
 ///
-/// As JSON, or with `Accept: application/octet-stream` as bare bytes.
+/// As JSON, or with `Accept: application/octet-stream` as bare bytes. With `wait_ms` the answer waits until the transaction is final
+/// or the time has passed.
 #[utoipa::path(
     get, path = "/api/v1/transactions/{id}/proof", tag = "transactions",
     params(
         ("id" = TxId, Path, description = "The transaction"),
         ("claim" = Option<String>, Query, description = "transaction, receipt (if left out) or event"),
         ("index" = Option<u32>, Query, description = "With claim=event: its position, from 0"),
+        ("wait_ms" = Option<u64>, Query, description = "How long to wait for finality, at most 30000", maximum = 30000),
     ),
     responses(
         (status = 200, description = "The proof", content(
@@ -241,7 +245,13 @@ pub(crate) async fn proof(
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let claim = query.claim()?;
-    let proof = api.backend.proof(id, claim).await?;
+    let proof = match query.wait_ms {
+        0 => api.backend.proof(id, claim).await?,
+        wait_ms @ 1..=WAIT_MS_MAX => {
+            api.backend.proof_when_final(id, claim, Duration::from_millis(wait_ms)).await?
+        }
+        _ => return Err(bad_parameter("wait_ms", &format!("0 to {WAIT_MS_MAX}"))),
+    };
     let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or("");
     if accept.trim().starts_with("application/octet-stream") {
         let media_type = HeaderValue::from_static("application/octet-stream");

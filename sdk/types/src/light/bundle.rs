@@ -145,9 +145,16 @@ impl ProofBundle {
     /// # Errors
     /// [`ProofError`], the first fault found.
     pub fn verify(&self, expected_chain: ChainId) -> Result<VerifiedClaim, ProofError> {
-        if self.version != PROOF_VERSION {
-            return Err(ProofError::Version(self.version));
-        }
+        self.verify_finality(expected_chain)?;
+        self.verify_claim()
+    }
+
+    /// Checks that the block is final, from the chain id alone; says nothing yet about the claim.
+    ///
+    /// # Errors
+    /// [`ProofError`], the first fault found.
+    pub fn verify_finality(&self, expected_chain: ChainId) -> Result<(), ProofError> {
+        self.check_version()?;
         if self.set_changes.len() > SET_CHANGES_MAX {
             return Err(ProofError::SetChanges { actual: self.set_changes.len(), max: SET_CHANGES_MAX });
         }
@@ -155,15 +162,28 @@ impl ProofBundle {
         for change in &self.set_changes {
             client.advance(&change.finality, Some(change.next_set.clone()))?;
         }
-        client.verify_at(&self.finality)?;
+        client.verify_at(&self.finality)
+    }
+
+    /// Checks the claim against the block's header. It is a proof only where the block is known to be final: by
+    /// [`ProofBundle::verify_finality`] of this bundle, or of another one whose header has the same hash.
+    ///
+    /// # Errors
+    /// [`ProofError`], one of those about paths, receipts, transactions and state.
+    pub fn verify_claim(&self) -> Result<VerifiedClaim, ProofError> {
+        self.check_version()?;
         let header = &self.finality.header;
         Ok(VerifiedClaim {
-            chain: expected_chain,
+            chain: header.chain,
             height: header.height,
             block: header.hash(),
             time: header.time,
             fact: self.claim.verify(header)?,
         })
+    }
+
+    fn check_version(&self) -> Result<(), ProofError> {
+        if self.version == PROOF_VERSION { Ok(()) } else { Err(ProofError::Version(self.version)) }
     }
 
     /// The bundle's one encoding in bytes.
