@@ -252,6 +252,10 @@ impl Backend for NodeBackend {
         })
     }
 
+    async fn is_final(&self, id: TxId) -> Result<bool, ApiError> {
+        self.read(move |reader| Ok(reader.find(&id)?.is_some())).await
+    }
+
     async fn proof(&self, id: TxId, claim: Claim) -> Result<Vec<u8>, ApiError> {
         let wanted = match claim {
             Claim::Transaction => Wanted::Transaction,

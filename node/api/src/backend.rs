@@ -38,45 +38,40 @@ pub trait Backend: Send + Sync + 'static {
     /// What became of a transaction.
     async fn transaction(&self, id: TxId) -> Result<TransactionStatus, ApiError>;
 
-    /// Waits until a transaction is final or `timeout` has passed, and answers with what is known then. A transaction that
-    /// is unknown is waited for as well: it may still arrive.
-    async fn wait_final(&self, id: TxId, timeout: Duration) -> Result<TransactionStatus, ApiError> {
+    /// Whether a transaction is final here. Everyone who waits for one is asked about at each block, so it is to be cheap.
+    async fn is_final(&self, id: TxId) -> Result<bool, ApiError>;
+
+    /// Waits until a transaction is final or `timeout` has passed. A transaction that nobody knows yet may still arrive.
+    async fn until_final(&self, id: TxId, timeout: Duration) -> Result<(), ApiError> {
         let mut head = self.head();
         let deadline = tokio::time::Instant::now() + timeout;
         loop {
             head.mark_unchanged();
-            let status = self.transaction(id).await?;
-            if matches!(status, TransactionStatus::Final { .. }) {
-                return Ok(status);
+            if self.is_final(id).await? {
+                return Ok(());
             }
             match tokio::time::timeout_at(deadline, head.changed()).await {
                 Ok(Ok(())) => {}
                 // The time is over, or the node is going down and no block will come.
-                Ok(Err(_)) | Err(_) => return Ok(status),
+                Ok(Err(_)) | Err(_) => return Ok(()),
             }
         }
+    }
+
+    /// Waits as [`Backend::until_final`], and answers with what is known then.
+    async fn wait_final(&self, id: TxId, timeout: Duration) -> Result<TransactionStatus, ApiError> {
+        self.until_final(id, timeout).await?;
+        self.transaction(id).await
     }
 
     /// An encoded proof bundle for a final transaction. Codes: `tx.unknown`, `tx.not_final`, `tx.no_such_event`,
     /// `block.pruned`.
     async fn proof(&self, id: TxId, claim: Claim) -> Result<Vec<u8>, ApiError>;
 
-    /// The same as soon as the transaction is final. Codes: as without waiting, when the time is over.
+    /// Waits as [`Backend::until_final`] before. Codes: as without waiting.
     async fn proof_when_final(&self, id: TxId, claim: Claim, timeout: Duration) -> Result<Vec<u8>, ApiError> {
-        let mut head = self.head();
-        let deadline = tokio::time::Instant::now() + timeout;
-        loop {
-            head.mark_unchanged();
-            let error = match self.proof(id, claim).await {
-                Err(error) if matches!(error.code(), "tx.unknown" | "tx.not_final") => error,
-                result => return result,
-            };
-            match tokio::time::timeout_at(deadline, head.changed()).await {
-                Ok(Ok(())) => {}
-                // The time is over, or the node is going down and no block will come.
-                Ok(Err(_)) | Err(_) => return Err(error),
-            }
-        }
+        self.until_final(id, timeout).await?;
+        self.proof(id, claim).await
     }
 
     /// A final block with everything in it. Codes: `block.unknown` above the head and at 0, `block.pruned`.

@@ -215,6 +215,10 @@ impl Backend for Plain {
         Ok(self.find(id))
     }
 
+    async fn is_final(&self, id: TxId) -> Result<bool, ApiError> {
+        Ok(matches!(self.find(id), TransactionStatus::Final { .. }))
+    }
+
     async fn proof(&self, id: TxId, claim: Claim) -> Result<Vec<u8>, ApiError> {
         match (self.find(id), claim) {
             (TransactionStatus::Unknown { .. }, _) => Err(ApiError::new("tx.unknown", id.to_string())),
