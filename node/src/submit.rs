@@ -112,12 +112,7 @@ impl Submitter {
         results.into_iter().map(|r| r.unwrap_or_else(|| Err(gone()))).collect()
     }
 
-    async fn check(
-        &self,
-        at: &Published,
-        checked: Checked,
-        is_clients: bool,
-    ) -> Result<PooledTransaction, ApiError> {
+    async fn check(&self, at: &Published, checked: Checked, is_clients: bool) -> Result<PooledTransaction, ApiError> {
         let pooled = checked?;
         foresee(at, &pooled.tx)?;
         if is_clients {

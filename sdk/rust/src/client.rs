@@ -263,11 +263,7 @@ impl Client {
             (Fact::Event { index, receipt, .. }, Claim::Event { index: asked }) => receipt.tx == id && *index == asked,
             _ => false,
         };
-        if is_asked {
-            Ok(verified)
-        } else {
-            Err(Error::OtherClaim(format!("asked was about transaction {id}")))
-        }
+        if is_asked { Ok(verified) } else { Err(Error::OtherClaim(format!("asked was about transaction {id}"))) }
     }
 
     /// Blocks, newest first.

@@ -373,11 +373,7 @@ impl Client {
     }
 
     /// Signs, submits, waits until it is final, and checks the proof of its receipt: it did what it should.
-    pub(crate) async fn carried(
-        &self,
-        builder: TransactionBuilder,
-        signer: &SecretKey,
-    ) -> Result<Receipt, Error> {
+    pub(crate) async fn carried(&self, builder: TransactionBuilder, signer: &SecretKey) -> Result<Receipt, Error> {
         let transaction = builder.sign(&[signer])?;
         self.submit(&transaction).await?;
         let (_, verified) = self.proof_when_final(transaction.id, Claim::Receipt, PATIENCE).await?;

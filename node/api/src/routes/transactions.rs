@@ -247,9 +247,7 @@ pub(crate) async fn proof(
     let claim = query.claim()?;
     let proof = match query.wait_ms {
         0 => api.backend.proof(id, claim).await?,
-        wait_ms @ 1..=WAIT_MS_MAX => {
-            api.backend.proof_when_final(id, claim, Duration::from_millis(wait_ms)).await?
-        }
+        wait_ms @ 1..=WAIT_MS_MAX => api.backend.proof_when_final(id, claim, Duration::from_millis(wait_ms)).await?,
         _ => return Err(bad_parameter("wait_ms", &format!("0 to {WAIT_MS_MAX}"))),
     };
     let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or("");
