@@ -577,10 +577,11 @@ impl Ledger {
         batch.put(Table::Bodies, key, body);
         batch.put(Table::Certificates, key, encode(&certificate));
         batch.put(Table::Receipts, key, encode(&prepared.records));
-        for record in &prepared.records {
-            let mut place = key.to_vec();
-            place.extend_from_slice(&record.receipt.index.to_be_bytes());
-            batch.put(Table::Transactions, record.receipt.tx.0, place);
+        let mut places: Vec<(TxId, u32)> = prepared.records.iter().map(|r| (r.receipt.tx, r.receipt.index)).collect();
+        // Rows in ascending order cost the storage less.
+        places.sort_unstable();
+        for (tx, index) in places {
+            batch.put(Table::Transactions, tx.0, [key.as_slice(), &index.to_be_bytes()].concat());
         }
         if header.next_validators_hash != header.validators_hash {
             batch.put(Table::Validators, header.next_validators_hash.0, encode(&prepared.next_validators));
