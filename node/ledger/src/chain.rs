@@ -5,7 +5,6 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use parking_lot::RwLock;
 use vouch_genesis::GenesisDocument;
 use vouch_types::{
     Block, BlockHash, ChainId, CommitCertificate, Hash32, Header, Height, NodeId, ReceiptsRoot, StateRoot, TimestampMs,
@@ -193,7 +192,7 @@ pub struct Ledger {
     pub(crate) validators: ValidatorSet,
     prepared: BTreeMap<BlockHash, Prepared>,
     pub(crate) reader: Reader,
-    pub(crate) gate: Gate,
+    pub(crate) gate: Arc<Gate>,
     /// The snapshot being taken over; the fields above are then those of the genesis document.
     pub(crate) join: Option<Box<Join>>,
     pub(crate) lowest: Height,
@@ -232,7 +231,7 @@ impl Ledger {
         };
         let validators = registry.validator_set().map_err(|e| LedgerError::Damaged(e.to_string()))?;
         let published = Published { head, registry: Arc::clone(&registry), validators: validators.clone(), joining };
-        let gate = Arc::new(RwLock::new(published));
+        let gate = Arc::new(Gate::new(published));
         let reader = Reader::new(genesis, Arc::clone(&storage), Arc::clone(&runtime), Arc::clone(&gate))?;
         let (prepared, lowest) = (BTreeMap::new(), read_lowest(storage.as_ref())?);
         let mut ledger = Self {
@@ -590,11 +589,7 @@ impl Ledger {
         batch.put(Table::Meta, HEAD_KEY, encode(&head));
         batch.append(extra);
         let published = Published::of(head, Arc::clone(&prepared.registry), prepared.next_validators.clone());
-        {
-            let mut gate = self.gate.write();
-            self.storage.write(batch, Durability::Synced)?;
-            *gate = published;
-        }
+        self.gate.pass(published, || self.storage.write(batch, Durability::Synced))?;
         self.tree.commit(prepared.update).map_err(|e| LedgerError::Damaged(e.to_string()))?;
         let registry_changed = !Arc::ptr_eq(&self.registry, &prepared.registry);
         self.registry = prepared.registry;
