@@ -7,8 +7,8 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use vouch_genesis::GenesisDocument;
 use vouch_types::{
-    Block, BlockHash, ChainId, CommitCertificate, Hash32, Header, Height, NodeId, ReceiptsRoot, StateRoot, TimestampMs,
-    TransactionError, TransactionsRoot, TxId, UnverifiedTransaction, ValidatorSet, ValidatorsHash, VerifiedTransaction,
+    Block, BlockHash, ChainId, CommitCertificate, Hash32, Header, Height, ReceiptsRoot, StateRoot, TimestampMs,
+    TransactionError, TxId, UnverifiedTransaction, ValidatorSet, ValidatorsHash, VerifiedTransaction,
     block::{BLOCK_BYTES_MAX, BLOCK_VERSION},
     certificate::CERTIFICATE_BYTES_MAX,
     decode, encode, merkle,
@@ -17,10 +17,10 @@ use vouch_vm::FatalError;
 use wincode::{SchemaRead, SchemaWrite};
 
 use crate::{
+    building::Building,
     executor::{Executor, TransactionRecord, Unfit},
     founding,
     memory::MemoryStorage,
-    mempool::PooledTransaction,
     overlay::Overlay,
     prune::read_lowest,
     reader::{Gate, Published, Reader},
@@ -36,7 +36,7 @@ pub(crate) const HEAD_KEY: &[u8] = b"head";
 /// Key of the chain's id in [`Table::Meta`].
 const CHAIN_KEY: &[u8] = b"chain";
 /// Bytes a block may take beyond its transactions: header, counts and lengths.
-const FRAME_BYTES: usize = 1024;
+pub(crate) const FRAME_BYTES: usize = 1024;
 
 /// The last committed block, in short.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, SchemaRead, SchemaWrite)]
@@ -155,8 +155,8 @@ impl BlockError {
 
 /// A block that was executed but not decided.
 #[derive(Debug)]
-struct Prepared {
-    block: Block,
+pub(crate) struct Prepared {
+    pub(crate) block: Block,
     records: Vec<TransactionRecord>,
     update: PreparedUpdate,
     registry: Arc<Registry>,
@@ -190,7 +190,8 @@ pub struct Ledger {
     pub(crate) registry: Arc<Registry>,
     pub(crate) head: Head,
     pub(crate) validators: ValidatorSet,
-    prepared: BTreeMap<BlockHash, Prepared>,
+    pub(crate) prepared: BTreeMap<BlockHash, Prepared>,
+    pub(crate) building: Option<Building>,
     pub(crate) reader: Reader,
     pub(crate) gate: Arc<Gate>,
     /// The snapshot being taken over; the fields above are then those of the genesis document.
@@ -243,6 +244,7 @@ impl Ledger {
             head,
             validators,
             prepared,
+            building: None,
             reader,
             gate,
             join: None,
@@ -351,73 +353,14 @@ impl Ledger {
         self.prepared.get(hash).into_iter().flat_map(|p| p.records.iter().map(|record| record.receipt.tx))
     }
 
-    fn executor(&self, time: TimestampMs) -> Executor {
+    pub(crate) fn executor(&self, time: TimestampMs) -> Executor {
         let moment = Moment { height: self.next_height(), time, read_only: false };
         let overlay = Overlay::new(Arc::clone(&self.storage));
         let session = Session::new(overlay, Arc::clone(&self.registry), moment, Arc::clone(&self.runtime));
         Executor::new(session, Arc::clone(&self.storage))
     }
 
-    /// Builds and executes a block of as many of `candidates`, in their order, as fit.
-    ///
-    /// `time` is raised to the parent's plus one when it is not above it. Candidates that may not stand in a block are
-    /// skipped.
-    ///
-    /// # Errors
-    /// [`LedgerError`]: the node must stop.
-    pub fn propose<'a>(
-        &mut self,
-        candidates: impl Iterator<Item = &'a PooledTransaction>,
-        time: TimestampMs,
-        proposer: NodeId,
-    ) -> Result<(BlockHash, Block), LedgerError> {
-        let time = TimestampMs(time.0.max(self.head.time.0.saturating_add(1)));
-        let params = &self.registry.params;
-        let bytes_max = usize::try_from(params.block_bytes_max).unwrap_or(BLOCK_BYTES_MAX).saturating_sub(FRAME_BYTES);
-        let count_max = usize::try_from(params.block_transactions_max).unwrap_or(usize::MAX);
-        let mut executor = self.executor(time);
-        let mut leaves: Vec<Hash32> = Vec::new();
-        let mut transactions: Vec<Vec<u8>> = Vec::new();
-        let mut bytes: usize = 0;
-        for candidate in candidates {
-            let size = candidate.tx.raw().len().saturating_add(8);
-            if transactions.len() >= count_max || bytes.saturating_add(size) > bytes_max {
-                break;
-            }
-            match executor.execute(&candidate.tx)? {
-                Ok(()) => {
-                    bytes = bytes.saturating_add(size);
-                    leaves.push(candidate.leaf);
-                    transactions.push(candidate.tx.raw().to_vec());
-                }
-                Err(Unfit::BlockFull) => break,
-                Err(Unfit::Transaction(_)) => {}
-            }
-        }
-        let header = Header {
-            version: BLOCK_VERSION,
-            chain: self.chain,
-            height: self.next_height(),
-            time,
-            parent: self.head.hash,
-            proposer,
-            transactions_root: TransactionsRoot(merkle::root(&leaves).0),
-            receipts_root: ReceiptsRoot::ZERO,
-            state_root: StateRoot::ZERO,
-            validators_hash: self.validators.hash(),
-            next_validators_hash: ValidatorsHash::ZERO,
-        };
-        let mut prepared = self.prepare(executor, Block { header, transactions })?;
-        let results = self.results(&prepared);
-        let header = &mut prepared.block.header;
-        (header.receipts_root, header.state_root, header.next_validators_hash) = results;
-        let hash = header.hash();
-        let block = prepared.block.clone();
-        self.prepared.insert(hash, prepared);
-        Ok((hash, block))
-    }
-
-    fn prepare(&self, executor: Executor, block: Block) -> Result<Prepared, LedgerError> {
+    pub(crate) fn prepare(&self, executor: Executor, block: Block) -> Result<Prepared, LedgerError> {
         let (session, records) = executor.finish()?;
         let registry = Arc::clone(&session.registry);
         let next_validators = if Arc::ptr_eq(&registry, &self.registry) {
@@ -431,7 +374,7 @@ impl Ledger {
         Ok(Prepared { block, records, update, registry, next_validators })
     }
 
-    fn results(&self, prepared: &Prepared) -> (ReceiptsRoot, StateRoot, ValidatorsHash) {
+    pub(crate) fn results(&self, prepared: &Prepared) -> (ReceiptsRoot, StateRoot, ValidatorsHash) {
         let leaves: Vec<Hash32> = prepared.records.iter().map(|r| r.receipt.leaf()).collect();
         (ReceiptsRoot(merkle::root(&leaves).0), prepared.update.root(), prepared.next_validators.hash())
     }
@@ -595,13 +538,14 @@ impl Ledger {
         self.registry = prepared.registry;
         self.validators = prepared.next_validators;
         self.head = head;
-        self.prepared.clear();
+        self.forget_prepared();
         Ok(CommittedBlock { hash, header, certificate, records: prepared.records, bytes, registry_changed })
     }
 
     /// Forgets blocks that were executed but not decided.
     pub fn forget_prepared(&mut self) {
         self.prepared.clear();
+        self.building = None;
     }
 }
 

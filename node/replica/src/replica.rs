@@ -64,6 +64,8 @@ pub enum Timer {
     Consensus(bft::TimerId),
     /// Next height may begin.
     Pace,
+    /// What waits for the own block of the next height may be executed.
+    Build,
     /// A proposed block did not come.
     Fetch,
     /// An answer to a sync request is due.
@@ -246,6 +248,8 @@ pub struct Replica {
     pub(crate) executed_of: BTreeMap<NodeId, usize>,
     /// Blocks this node made, in order.
     pub(crate) own_blocks: Vec<BlockHash>,
+    /// From this place in the mempool on nothing is in the block that is being put together.
+    pub(crate) built_to: u64,
     pub(crate) wanted: BTreeMap<BlockHash, Wanted>,
     pub(crate) submissions: Submissions,
     pub(crate) answers: Answers,
@@ -294,6 +298,7 @@ impl Replica {
             refused: BTreeSet::new(),
             executed_of: BTreeMap::new(),
             own_blocks: Vec::new(),
+            built_to: 0,
             wanted: BTreeMap::new(),
             submissions: Submissions::default(),
             answers: Answers::default(),
@@ -403,6 +408,7 @@ impl Replica {
                 self.consensus_inputs.push_back(bft::Input::TimerFired(id));
             }
             Timer::Pace => self.keep_pace()?,
+            Timer::Build => self.build_ahead()?,
             Timer::Fetch => self.fetch_wanted(),
             Timer::Sync => self.continue_sync()?,
         }
@@ -560,9 +566,10 @@ impl Replica {
                 // Whoever missed a vote learns the block by sync; until the next height nothing is to be repeated.
                 self.out.push(Effect::CancelConsensusTimers);
                 self.pace.height_ended(self.now.steady_ms);
-                // By its timer even when it is due: the block becomes known before this node executes the next one.
+                // By timers even when it is due: the block becomes known before this node executes the next one.
                 let due = self.next_height_due();
                 self.set_pace_timer(due);
+                self.out.push(Effect::SetTimer { timer: Timer::Build, after_ms: 0 });
             }
             bft::Effect::RejectCertificate { height, error } => {
                 tracing::warn!(%height, "a commit certificate proves nothing: {error}");
