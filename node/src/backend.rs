@@ -6,16 +6,20 @@ use async_trait::async_trait;
 use tokio::sync::{mpsc, oneshot, watch};
 use vouch_api::{ApiError, Backend, Lists};
 use vouch_consensus::{Evidence, Step};
-use vouch_ledger::{LedgerError, Published, Reader, Table, kernel, keys::SYSTEM, reader::Wanted};
+use vouch_ledger::{
+    LedgerError, Published, Reader, Table, kernel,
+    keys::SYSTEM,
+    reader::{StoredBlock, Wanted},
+};
 use vouch_net::NetHandle;
 use vouch_replica::ReplicaStatus;
 use vouch_types::{
     AccountId, Call, ChainId, ContractName, Hash32, Height, NodeId, Round, TxId, ValidatorSet,
     api::{
-        AccountView, BackupView, BlockSummary, CertificateView, ChainParams, Claim, Condition, ConditionState,
-        ContractSummary, ContractView, Cursor, DryRunView, EvidenceView, FinalBlock, HexBytes, MemberView, NodeStatus,
-        OperationsView, PackageView, PeerView, ProposalSummary, ProposalView, QueryRequest, QueryView, Role, StateView,
-        Submitted, TransactionStatus, ValidatorView, ValidatorsView,
+        AccountView, BackupView, BlockDetail, BlockSummary, CertificateView, ChainParams, Claim, Condition,
+        ConditionState, ContractSummary, ContractView, Cursor, DryRunView, EvidenceView, FinalBlock, HexBytes,
+        MemberView, NodeStatus, OperationsView, PackageView, PeerView, ProposalSummary, ProposalView, QueryRequest,
+        QueryView, Role, StateView, Submitted, TransactionStatus, ValidatorView, ValidatorsView,
     },
     encode,
 };
@@ -100,6 +104,21 @@ impl NodeBackend {
             Ok(result) => result.map_err(|e| storage(&e)),
             Err(_) => Err(ApiError::new("internal", "a read did not end")),
         }
+    }
+
+    /// Shows a final block.
+    async fn read_block<T: Send + 'static>(
+        &self,
+        height: Height,
+        view: impl FnOnce(&StoredBlock, &Reader, &Published) -> T + Send + 'static,
+    ) -> Result<T, ApiError> {
+        let head = *self.head.borrow();
+        if height > head || height == Height::ZERO {
+            return Err(ApiError::new("block.unknown", format!("there is no block {height}, the head is {head}")));
+        }
+        let shown =
+            self.read(move |reader| Ok(reader.block(height)?.map(|block| view(&block, reader, &reader.published()))));
+        shown.await?.ok_or_else(|| ApiError::new("block.pruned", format!("block {height} is no longer kept here")))
     }
 
     async fn replica_status(&self) -> Option<ReplicaStatus> {
@@ -284,20 +303,15 @@ impl Backend for NodeBackend {
     }
 
     async fn block(&self, height: Height) -> Result<Arc<FinalBlock>, ApiError> {
-        let head = *self.head.borrow();
-        if height > head || height == Height::ZERO {
-            return Err(ApiError::new("block.unknown", format!("there is no block {height}, the head is {head}")));
-        }
         let abis = Arc::clone(&self.abis);
-        let block = self
-            .read(move |reader| {
-                let at = reader.published();
-                Ok(reader.block(height)?.map(|block| views::final_block(&block, reader, &at, &abis)))
-            })
-            .await?;
-        block
-            .map(Arc::new)
-            .ok_or_else(|| ApiError::new("block.pruned", format!("block {height} is no longer kept here")))
+        let view =
+            move |block: &StoredBlock, reader: &Reader, at: &Published| views::final_block(block, reader, at, &abis);
+        self.read_block(height, view).await.map(Arc::new)
+    }
+
+    async fn block_detail(&self, height: Height) -> Result<BlockDetail, ApiError> {
+        let head = *self.head.borrow();
+        self.read_block(height, move |block, _, at| views::block_detail(block, head, &at.registry)).await
     }
 
     async fn blocks(&self, before: Option<Height>, limit: u32) -> Result<Vec<BlockSummary>, ApiError> {

@@ -15,6 +15,9 @@ use vouch_types::{Height, PublicKey, TimestampMs};
 
 use crate::{admission::Job, vault::ConnectionsSender};
 
+/// From so many transactions on, no more requests that bring some are taken together.
+const TOGETHER_MAX: usize = 512;
+
 /// Requests of the node's other parts.
 #[derive(Debug)]
 pub enum Request {
@@ -113,8 +116,12 @@ impl Runner {
                         self.step(input)?;
                     }
                 }
-                Turn::Event(None) | Turn::Request(None | Some(Request::Stop)) => return Ok(()),
-                Turn::Request(Some(request)) => self.serve(request)?,
+                Turn::Event(None) | Turn::Request(None) => return Ok(()),
+                Turn::Request(Some(request)) => {
+                    if self.serve(request, &mut requests)? == Served::Stop {
+                        return Ok(());
+                    }
+                }
             }
         }
     }
@@ -143,20 +150,38 @@ impl Runner {
         }
     }
 
-    fn serve(&mut self, request: Request) -> Result<(), ReplicaError> {
-        match request {
-            Request::Admit { transactions, reply } => {
-                self.verdicts.clear();
-                self.step(Input::TransactionsVerified { transactions, submitted_here: true })?;
+    /// Serves a request. With one that brings transactions go all of that kind that wait behind it, and then the first that
+    /// brings none.
+    fn serve(&mut self, request: Request, behind: &mut mpsc::Receiver<Request>) -> Result<Served, ReplicaError> {
+        let mut arrived = Arrived::default();
+        let mut other = arrived.take(request);
+        while other.is_none() && arrived.len() < TOGETHER_MAX {
+            let Ok(request) = behind.try_recv() else { break };
+            other = arrived.take(request);
+        }
+        self.admit(arrived)?;
+        match other {
+            Some(Request::Status(reply)) => drop(reply.send(self.replica.status())),
+            Some(Request::IsWaiting(tx, reply)) => drop(reply.send(self.replica.mempool().contains(&tx))),
+            Some(Request::Stop) => return Ok(Served::Stop),
+            Some(Request::Admit { .. } | Request::Relayed(_)) | None => {}
+        }
+        Ok(Served::GoOn)
+    }
+
+    /// Lets transactions wait. Those submitted here share one sync of the storage, and one message to each peer.
+    fn admit(&mut self, arrived: Arrived) -> Result<(), ReplicaError> {
+        if !arrived.replies.is_empty() {
+            self.verdicts.clear();
+            self.step(Input::TransactionsVerified { transactions: arrived.submitted, submitted_here: true })?;
+            let mut verdicts = std::mem::take(&mut self.verdicts).into_iter();
+            for (count, reply) in arrived.replies {
                 // A caller that went away needs no verdicts.
-                drop(reply.send(std::mem::take(&mut self.verdicts)));
+                drop(reply.send(verdicts.by_ref().take(count).collect()));
             }
-            Request::Relayed(transactions) => {
-                self.step(Input::TransactionsVerified { transactions, submitted_here: false })?;
-            }
-            Request::Status(reply) => drop(reply.send(self.replica.status())),
-            Request::IsWaiting(tx, reply) => drop(reply.send(self.replica.mempool().contains(&tx))),
-            Request::Stop => {}
+        }
+        if !arrived.relayed.is_empty() {
+            self.step(Input::TransactionsVerified { transactions: arrived.relayed, submitted_here: false })?;
         }
         Ok(())
     }
@@ -265,6 +290,44 @@ impl Runner {
     }
 }
 
+/// Transactions of several requests.
+#[derive(Debug, Default)]
+struct Arrived {
+    submitted: Vec<PooledTransaction>,
+    /// To whom the verdicts on how many of these go, in order.
+    replies: Vec<(usize, oneshot::Sender<Vec<Result<(), Refusal>>>)>,
+    relayed: Vec<PooledTransaction>,
+}
+
+impl Arrived {
+    const fn len(&self) -> usize {
+        self.submitted.len() + self.relayed.len()
+    }
+
+    /// Takes a request's transactions, or gives it back when it brings none.
+    fn take(&mut self, request: Request) -> Option<Request> {
+        match request {
+            Request::Admit { transactions, reply } => {
+                self.replies.push((transactions.len(), reply));
+                self.submitted.extend(transactions);
+                None
+            }
+            Request::Relayed(transactions) => {
+                self.relayed.extend(transactions);
+                None
+            }
+            other => Some(other),
+        }
+    }
+}
+
+/// Whether the node goes on after a request.
+#[derive(Debug, PartialEq, Eq)]
+enum Served {
+    GoOn,
+    Stop,
+}
+
 /// Whose turn it is.
 #[derive(Debug, PartialEq, Eq)]
 enum Turn<E, R> {
@@ -332,6 +395,16 @@ mod tests {
             }
         }
         assert!(events > 300 && requests > 300, "{events} events, {requests} requests");
+    }
+
+    #[test]
+    fn requests_with_transactions_are_taken_together_and_others_given_back() {
+        let mut arrived = Arrived::default();
+        let (reply, _verdicts) = oneshot::channel();
+        assert!(arrived.take(Request::Admit { transactions: Vec::new(), reply }).is_none());
+        assert!(arrived.take(Request::Relayed(Vec::new())).is_none());
+        assert!(matches!(arrived.take(Request::Stop), Some(Request::Stop)));
+        assert_eq!((arrived.len(), arrived.replies.len()), (0, 1));
     }
 
     #[tokio::test]

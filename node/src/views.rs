@@ -8,9 +8,9 @@ use std::{
 use serde_json::Value;
 use vouch_ledger::{Published, Reader, Registry, kernel, keys::SYSTEM, reader::StoredBlock};
 use vouch_types::{
-    CodeHash, ContractName, Transaction,
+    CodeHash, ContractName, Height, Transaction,
     abi::Abi,
-    api::{BlockSummary, CallView, EventView, FinalBlock, HexBytes, ReceiptView, TransactionView},
+    api::{BlockDetail, BlockSummary, CallView, EventView, FinalBlock, HexBytes, ReceiptView, TransactionView},
     decode,
     transaction::TRANSACTION_BYTES_MAX,
 };
@@ -62,6 +62,17 @@ pub fn summary(block: &StoredBlock, registry: &Registry) -> BlockSummary {
         transactions: count(block.transactions.len()),
         bytes: count(bytes),
         state_root: block.header.state_root,
+    }
+}
+
+/// A block with its transactions' ids; `head` is the last one known.
+pub fn block_detail(block: &StoredBlock, head: Height, registry: &Registry) -> BlockDetail {
+    BlockDetail {
+        head,
+        summary: summary(block, registry),
+        header: block.header.clone(),
+        certificate: block.certificate.clone(),
+        transactions: block.records.iter().map(|record| record.receipt.tx).collect(),
     }
 }
 

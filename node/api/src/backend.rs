@@ -7,9 +7,9 @@ use tokio::sync::watch;
 use vouch_types::{
     AccountId, ChainId, ContractName, Hash32, Height, TxId,
     api::{
-        AccountView, BackupView, BlockSummary, CertificateView, ChainParams, Claim, ContractSummary, ContractView,
-        Cursor, DryRunView, EvidenceView, FinalBlock, MemberView, NodeStatus, OperationsView, PackageView,
-        ProposalSummary, ProposalView, QueryRequest, QueryView, StateView, Submitted, TransactionStatus,
+        AccountView, BackupView, BlockDetail, BlockSummary, CertificateView, ChainParams, Claim, ContractSummary,
+        ContractView, Cursor, DryRunView, EvidenceView, FinalBlock, MemberView, NodeStatus, OperationsView,
+        PackageView, ProposalSummary, ProposalView, QueryRequest, QueryView, StateView, Submitted, TransactionStatus,
         ValidatorsView,
     },
 };
@@ -76,6 +76,9 @@ pub trait Backend: Send + Sync + 'static {
 
     /// A final block with everything in it. Codes: `block.unknown` above the head and at 0, `block.pruned`.
     async fn block(&self, height: Height) -> Result<Arc<FinalBlock>, ApiError>;
+
+    /// A final block with its transactions' ids only, for which no transaction is looked into. Codes as [`Backend::block`].
+    async fn block_detail(&self, height: Height) -> Result<BlockDetail, ApiError>;
 
     /// Up to `limit` blocks below `before` (from the head when `None`), highest first.
     async fn blocks(&self, before: Option<Height>, limit: u32) -> Result<Vec<BlockSummary>, ApiError>;

@@ -5,11 +5,10 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use parking_lot::RwLock;
 use vouch_genesis::GenesisDocument;
 use vouch_types::{
-    Block, BlockHash, ChainId, CommitCertificate, Hash32, Header, Height, NodeId, ReceiptsRoot, StateRoot, TimestampMs,
-    TransactionError, TransactionsRoot, TxId, UnverifiedTransaction, ValidatorSet, ValidatorsHash, VerifiedTransaction,
+    Block, BlockHash, ChainId, CommitCertificate, Hash32, Header, Height, ReceiptsRoot, StateRoot, TimestampMs,
+    TransactionError, TxId, UnverifiedTransaction, ValidatorSet, ValidatorsHash, VerifiedTransaction,
     block::{BLOCK_BYTES_MAX, BLOCK_VERSION},
     certificate::CERTIFICATE_BYTES_MAX,
     decode, encode, merkle,
@@ -18,10 +17,10 @@ use vouch_vm::FatalError;
 use wincode::{SchemaRead, SchemaWrite};
 
 use crate::{
+    building::Building,
     executor::{Executor, TransactionRecord, Unfit},
     founding,
     memory::MemoryStorage,
-    mempool::PooledTransaction,
     overlay::Overlay,
     prune::read_lowest,
     reader::{Gate, Published, Reader},
@@ -37,7 +36,7 @@ pub(crate) const HEAD_KEY: &[u8] = b"head";
 /// Key of the chain's id in [`Table::Meta`].
 const CHAIN_KEY: &[u8] = b"chain";
 /// Bytes a block may take beyond its transactions: header, counts and lengths.
-const FRAME_BYTES: usize = 1024;
+pub(crate) const FRAME_BYTES: usize = 1024;
 
 /// The last committed block, in short.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, SchemaRead, SchemaWrite)]
@@ -156,8 +155,8 @@ impl BlockError {
 
 /// A block that was executed but not decided.
 #[derive(Debug)]
-struct Prepared {
-    block: Block,
+pub(crate) struct Prepared {
+    pub(crate) block: Block,
     records: Vec<TransactionRecord>,
     update: PreparedUpdate,
     registry: Arc<Registry>,
@@ -191,9 +190,10 @@ pub struct Ledger {
     pub(crate) registry: Arc<Registry>,
     pub(crate) head: Head,
     pub(crate) validators: ValidatorSet,
-    prepared: BTreeMap<BlockHash, Prepared>,
+    pub(crate) prepared: BTreeMap<BlockHash, Prepared>,
+    pub(crate) building: Option<Building>,
     pub(crate) reader: Reader,
-    pub(crate) gate: Gate,
+    pub(crate) gate: Arc<Gate>,
     /// The snapshot being taken over; the fields above are then those of the genesis document.
     pub(crate) join: Option<Box<Join>>,
     pub(crate) lowest: Height,
@@ -232,7 +232,7 @@ impl Ledger {
         };
         let validators = registry.validator_set().map_err(|e| LedgerError::Damaged(e.to_string()))?;
         let published = Published { head, registry: Arc::clone(&registry), validators: validators.clone(), joining };
-        let gate = Arc::new(RwLock::new(published));
+        let gate = Arc::new(Gate::new(published));
         let reader = Reader::new(genesis, Arc::clone(&storage), Arc::clone(&runtime), Arc::clone(&gate))?;
         let (prepared, lowest) = (BTreeMap::new(), read_lowest(storage.as_ref())?);
         let mut ledger = Self {
@@ -244,6 +244,7 @@ impl Ledger {
             head,
             validators,
             prepared,
+            building: None,
             reader,
             gate,
             join: None,
@@ -352,73 +353,14 @@ impl Ledger {
         self.prepared.get(hash).into_iter().flat_map(|p| p.records.iter().map(|record| record.receipt.tx))
     }
 
-    fn executor(&self, time: TimestampMs) -> Executor {
+    pub(crate) fn executor(&self, time: TimestampMs) -> Executor {
         let moment = Moment { height: self.next_height(), time, read_only: false };
         let overlay = Overlay::new(Arc::clone(&self.storage));
         let session = Session::new(overlay, Arc::clone(&self.registry), moment, Arc::clone(&self.runtime));
         Executor::new(session, Arc::clone(&self.storage))
     }
 
-    /// Builds and executes a block of as many of `candidates`, in their order, as fit.
-    ///
-    /// `time` is raised to the parent's plus one when it is not above it. Candidates that may not stand in a block are
-    /// skipped.
-    ///
-    /// # Errors
-    /// [`LedgerError`]: the node must stop.
-    pub fn propose<'a>(
-        &mut self,
-        candidates: impl Iterator<Item = &'a PooledTransaction>,
-        time: TimestampMs,
-        proposer: NodeId,
-    ) -> Result<(BlockHash, Block), LedgerError> {
-        let time = TimestampMs(time.0.max(self.head.time.0.saturating_add(1)));
-        let params = &self.registry.params;
-        let bytes_max = usize::try_from(params.block_bytes_max).unwrap_or(BLOCK_BYTES_MAX).saturating_sub(FRAME_BYTES);
-        let count_max = usize::try_from(params.block_transactions_max).unwrap_or(usize::MAX);
-        let mut executor = self.executor(time);
-        let mut leaves: Vec<Hash32> = Vec::new();
-        let mut transactions: Vec<Vec<u8>> = Vec::new();
-        let mut bytes: usize = 0;
-        for candidate in candidates {
-            let size = candidate.tx.raw().len().saturating_add(8);
-            if transactions.len() >= count_max || bytes.saturating_add(size) > bytes_max {
-                break;
-            }
-            match executor.execute(&candidate.tx)? {
-                Ok(()) => {
-                    bytes = bytes.saturating_add(size);
-                    leaves.push(candidate.leaf);
-                    transactions.push(candidate.tx.raw().to_vec());
-                }
-                Err(Unfit::BlockFull) => break,
-                Err(Unfit::Transaction(_)) => {}
-            }
-        }
-        let header = Header {
-            version: BLOCK_VERSION,
-            chain: self.chain,
-            height: self.next_height(),
-            time,
-            parent: self.head.hash,
-            proposer,
-            transactions_root: TransactionsRoot(merkle::root(&leaves).0),
-            receipts_root: ReceiptsRoot::ZERO,
-            state_root: StateRoot::ZERO,
-            validators_hash: self.validators.hash(),
-            next_validators_hash: ValidatorsHash::ZERO,
-        };
-        let mut prepared = self.prepare(executor, Block { header, transactions })?;
-        let results = self.results(&prepared);
-        let header = &mut prepared.block.header;
-        (header.receipts_root, header.state_root, header.next_validators_hash) = results;
-        let hash = header.hash();
-        let block = prepared.block.clone();
-        self.prepared.insert(hash, prepared);
-        Ok((hash, block))
-    }
-
-    fn prepare(&self, executor: Executor, block: Block) -> Result<Prepared, LedgerError> {
+    pub(crate) fn prepare(&self, executor: Executor, block: Block) -> Result<Prepared, LedgerError> {
         let (session, records) = executor.finish()?;
         let registry = Arc::clone(&session.registry);
         let next_validators = if Arc::ptr_eq(&registry, &self.registry) {
@@ -432,7 +374,7 @@ impl Ledger {
         Ok(Prepared { block, records, update, registry, next_validators })
     }
 
-    fn results(&self, prepared: &Prepared) -> (ReceiptsRoot, StateRoot, ValidatorsHash) {
+    pub(crate) fn results(&self, prepared: &Prepared) -> (ReceiptsRoot, StateRoot, ValidatorsHash) {
         let leaves: Vec<Hash32> = prepared.records.iter().map(|r| r.receipt.leaf()).collect();
         (ReceiptsRoot(merkle::root(&leaves).0), prepared.update.root(), prepared.next_validators.hash())
     }
@@ -577,10 +519,11 @@ impl Ledger {
         batch.put(Table::Bodies, key, body);
         batch.put(Table::Certificates, key, encode(&certificate));
         batch.put(Table::Receipts, key, encode(&prepared.records));
-        for record in &prepared.records {
-            let mut place = key.to_vec();
-            place.extend_from_slice(&record.receipt.index.to_be_bytes());
-            batch.put(Table::Transactions, record.receipt.tx.0, place);
+        let mut places: Vec<(TxId, u32)> = prepared.records.iter().map(|r| (r.receipt.tx, r.receipt.index)).collect();
+        // Rows in ascending order cost the storage less.
+        places.sort_unstable();
+        for (tx, index) in places {
+            batch.put(Table::Transactions, tx.0, [key.as_slice(), &index.to_be_bytes()].concat());
         }
         if header.next_validators_hash != header.validators_hash {
             batch.put(Table::Validators, header.next_validators_hash.0, encode(&prepared.next_validators));
@@ -589,23 +532,20 @@ impl Ledger {
         batch.put(Table::Meta, HEAD_KEY, encode(&head));
         batch.append(extra);
         let published = Published::of(head, Arc::clone(&prepared.registry), prepared.next_validators.clone());
-        {
-            let mut gate = self.gate.write();
-            self.storage.write(batch, Durability::Synced)?;
-            *gate = published;
-        }
+        self.gate.pass(published, || self.storage.write(batch, Durability::Synced))?;
         self.tree.commit(prepared.update).map_err(|e| LedgerError::Damaged(e.to_string()))?;
         let registry_changed = !Arc::ptr_eq(&self.registry, &prepared.registry);
         self.registry = prepared.registry;
         self.validators = prepared.next_validators;
         self.head = head;
-        self.prepared.clear();
+        self.forget_prepared();
         Ok(CommittedBlock { hash, header, certificate, records: prepared.records, bytes, registry_changed })
     }
 
     /// Forgets blocks that were executed but not decided.
     pub fn forget_prepared(&mut self) {
         self.prepared.clear();
+        self.building = None;
     }
 }
 

@@ -63,7 +63,7 @@ impl Reader {
     /// # Errors
     /// [`LedgerError`].
     pub fn proposal(&self, id: u64) -> Result<Option<Standing>, LedgerError> {
-        let at = self.gate().read();
+        let at = self.gate().hold();
         if at.joining {
             return Err(LedgerError::Joining);
         }
@@ -75,7 +75,7 @@ impl Reader {
     /// # Errors
     /// [`LedgerError`].
     pub fn proposals(&self, before: Option<u64>, limit: usize) -> Result<Vec<Standing>, LedgerError> {
-        let at = self.gate().read();
+        let at = self.gate().hold();
         if at.joining {
             return Err(LedgerError::Joining);
         }

@@ -11,6 +11,7 @@
 //! Architecture invariant: a block's effect depends on nothing but the state before it and its own bytes.
 #![forbid(unsafe_code)]
 
+mod building;
 pub mod chain;
 pub mod decisions;
 pub mod executor;

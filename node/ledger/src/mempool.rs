@@ -152,6 +152,11 @@ impl Mempool {
         self.queue.values()
     }
 
+    /// Those that came to `place` or later, oldest first, with their places; everyone has its own, and later ones greater ones.
+    pub fn since(&self, place: u64) -> impl Iterator<Item = (u64, &PooledTransaction)> {
+        self.queue.range(place..).map(|(place, pooled)| (*place, pooled))
+    }
+
     /// Takes one out, for example because it is in a block now.
     pub fn remove(&mut self, id: &TxId) -> Option<PooledTransaction> {
         let place = self.by_id.remove(id)?;

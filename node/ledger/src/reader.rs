@@ -8,7 +8,7 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use parking_lot::{Mutex, RwLock};
+use parking_lot::{Mutex, RwLock, RwLockReadGuard};
 use vouch_genesis::GenesisDocument;
 use vouch_types::{
     AccountId, Call, ChainId, CodeHash, CommitCertificate, ContractName, GenesisHeader, Hash32, Header, Height, TxId,
@@ -61,8 +61,53 @@ impl Published {
     }
 }
 
-/// The gate between commits and readers.
-pub type Gate = Arc<RwLock<Published>>;
+/// The gate between commits and readers. Whoever only asks what is published does not wait while a block is being written.
+#[derive(Debug)]
+pub(crate) struct Gate {
+    commits: RwLock<()>,
+    published: RwLock<Published>,
+}
+
+/// What is published while this is held, and the storage to it: no commit comes in between.
+#[derive(Debug)]
+pub(crate) struct Held<'a> {
+    published: Published,
+    _commits: RwLockReadGuard<'a, ()>,
+}
+
+impl core::ops::Deref for Held<'_> {
+    type Target = Published;
+
+    fn deref(&self) -> &Published {
+        &self.published
+    }
+}
+
+impl Gate {
+    pub(crate) const fn new(published: Published) -> Self {
+        Self { commits: RwLock::new(()), published: RwLock::new(published) }
+    }
+
+    /// Keeps commits back.
+    pub(crate) fn hold(&self) -> Held<'_> {
+        let commits = self.commits.read();
+        Held { published: self.published.read().clone(), _commits: commits }
+    }
+
+    /// Writes a block, and publishes what follows from it.
+    pub(crate) fn pass<E>(&self, published: Published, write: impl FnOnce() -> Result<(), E>) -> Result<(), E> {
+        let _commits = self.commits.write();
+        write()?;
+        *self.published.write() = published;
+        Ok(())
+    }
+
+    /// From now on the state cannot be read.
+    pub(crate) fn set_joining(&self) {
+        let _commits = self.commits.write();
+        self.published.write().joining = true;
+    }
+}
 
 /// A committed block with everything that belongs to it.
 #[derive(Debug, Clone)]
@@ -144,7 +189,7 @@ pub struct Reader {
     first_set: ValidatorSet,
     storage: Arc<dyn Storage>,
     runtime: Arc<Runtime>,
-    gate: Gate,
+    gate: Arc<Gate>,
     /// The blocks about which proofs were asked for last.
     provable: Arc<Mutex<VecDeque<Arc<Provable>>>>,
 }
@@ -154,7 +199,7 @@ impl Reader {
         genesis: &GenesisDocument,
         storage: Arc<dyn Storage>,
         runtime: Arc<Runtime>,
-        gate: Gate,
+        gate: Arc<Gate>,
     ) -> Result<Self, LedgerError> {
         let wrong = |e: vouch_genesis::GenesisError| LedgerError::Genesis(e.to_string());
         let header = genesis.header().map_err(wrong)?;
@@ -171,7 +216,7 @@ impl Reader {
     /// Head, records and validators of this moment.
     #[must_use]
     pub fn published(&self) -> Published {
-        self.gate.read().clone()
+        self.gate.published.read().clone()
     }
 
     /// The storage, for reads of single rows.
@@ -330,7 +375,7 @@ impl Reader {
     /// [`LedgerError`].
     pub fn state(&self, contract: &ContractName, key: &[u8], prove: bool) -> Result<StateValue, LedgerError> {
         let full = keys::contract_key(contract, key);
-        let published = self.gate.read();
+        let published = self.gate.hold();
         if published.joining {
             return Err(LedgerError::Joining);
         }
@@ -365,7 +410,7 @@ impl Reader {
         Ok(code.and_then(|code| self.runtime.vm.validate(&code).ok()).map(|info| info.abi_json))
     }
 
-    pub(crate) const fn gate(&self) -> &Gate {
+    pub(crate) fn gate(&self) -> &Gate {
         &self.gate
     }
 
@@ -390,12 +435,12 @@ impl Reader {
         for _ in 0..QUERY_TRIES {
             let before = self.published();
             let outcome = run(&before);
-            let now = self.gate.read();
+            let now = self.gate.hold();
             if (now.head, now.joining) == (before.head, before.joining) {
                 return outcome;
             }
         }
-        let published = self.gate.read();
+        let published = self.gate.hold();
         run(&published)
     }
 

@@ -419,7 +419,7 @@ impl Ledger {
     /// # Errors
     /// [`LedgerError`]: the node must stop.
     pub fn begin_join(&mut self, offer: SnapshotOffer, client: LightClient) -> Result<(), LedgerError> {
-        self.gate.write().joining = true;
+        self.gate.set_joining();
         self.forget_prepared();
         let mut batch = StateImport::clear(self.storage.as_ref()).map_err(of_tree)?;
         for table in [Table::Undecided, Table::ConsensusLog] {
@@ -571,11 +571,7 @@ impl Ledger {
         batch.delete(Table::Meta, JOIN_KEY);
         batch.delete(Table::Meta, HISTORY_KEY);
         let published = Published::of(head, Arc::clone(&registry), validators.clone());
-        {
-            let mut gate = self.gate.write();
-            self.storage.write(batch, Durability::Synced)?;
-            *gate = published;
-        }
+        self.gate.pass(published, || self.storage.write(batch, Durability::Synced))?;
         (self.registry, self.validators, self.head, self.lowest) = (registry, validators, head, from);
         Ok(())
     }

@@ -5,12 +5,13 @@ use vouch_ledger::{Batch, Durability, Storage, StorageError, Table};
 /// Rows read at once.
 const SCAN_ROWS: usize = 1024;
 
-/// Collects what the driver appends and writes it when the driver asks for durability.
+/// Collects what the driver appends, and writes it at the end of a step in which the driver asked for durability.
 #[derive(Debug, Default)]
 pub struct LogWriter {
     rows: u64,
     bytes: u64,
     pending: Batch,
+    is_due: bool,
 }
 
 impl LogWriter {
@@ -59,15 +60,21 @@ impl LogWriter {
         self.rows += 1;
     }
 
-    /// Makes everything up to here durable.
+    /// Everything up to here is to be durable before the step is over.
+    pub const fn ask(&mut self) {
+        self.is_due = true;
+    }
+
+    /// Makes everything up to here durable, if that was asked for; whether it was.
     ///
     /// # Errors
     /// [`StorageError`]: the node must stop.
-    pub fn sync(&mut self, storage: &dyn Storage) -> Result<(), StorageError> {
-        if self.pending.changes.is_empty() {
-            return Ok(());
+    pub fn sync(&mut self, storage: &dyn Storage) -> Result<bool, StorageError> {
+        let is_due = core::mem::take(&mut self.is_due);
+        if is_due && !self.pending.changes.is_empty() {
+            storage.write(core::mem::take(&mut self.pending), Durability::Synced)?;
         }
-        storage.write(core::mem::take(&mut self.pending), Durability::Synced)
+        Ok(is_due)
     }
 }
 

@@ -1,6 +1,10 @@
 //! When the next height begins: at the block interval under load, at the idle interval without, at once when others began.
 
+use vouch_consensus as bft;
+use vouch_genesis::ChainParams;
 use vouch_types::Height;
+
+use crate::replica::{Effect, Replica, ReplicaError, Timer};
 
 /// Where this node stands between two heights. All times are steady milliseconds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,6 +79,64 @@ impl Pace {
             self.ended_ms.saturating_add(demand.idle_ms)
         };
         Some(at.saturating_sub(now_ms))
+    }
+}
+
+impl Replica {
+    /// Tells the driver to run the next height.
+    pub(crate) fn begin_height(&mut self) -> Result<(), ReplicaError> {
+        self.pace.height_started(self.now.steady_ms);
+        self.out.push(Effect::CancelTimer(Timer::Pace));
+        let signs = self.may_sign();
+        self.consensus_inputs.push_back(bft::Input::HeightStarted {
+            height: self.ledger.next_height(),
+            validators: self.ledger.validators().clone(),
+            timeouts: timeouts(&self.ledger.registry().params),
+            log: core::mem::take(&mut self.recovered),
+            signs,
+        });
+        self.run_consensus()
+    }
+
+    /// Begins the next height when it is due, or sets the timer for when it will be.
+    pub(crate) fn keep_pace(&mut self) -> Result<(), ReplicaError> {
+        match self.next_height_due() {
+            Some(0) => self.begin_height(),
+            due => {
+                self.set_pace_timer(due);
+                Ok(())
+            }
+        }
+    }
+
+    pub(crate) fn set_pace_timer(&mut self, due: Option<u64>) {
+        if let Some(after_ms) = due {
+            self.out.push(Effect::SetTimer { timer: Timer::Pace, after_ms });
+        }
+    }
+
+    /// In how many milliseconds the next height begins; `None` while one runs or a state is taken over.
+    pub(crate) fn next_height_due(&self) -> Option<u64> {
+        if self.ledger.join().is_some() {
+            return None;
+        }
+        let params = &self.ledger.registry().params;
+        let demand = Demand {
+            next: self.ledger.next_height(),
+            transactions_wait: !self.mempool.is_empty(),
+            busy_ms: params.block_interval_ms.into(),
+            idle_ms: params.idle_interval_ms.into(),
+        };
+        self.pace.due(self.now.steady_ms, demand)
+    }
+}
+
+const fn timeouts(params: &ChainParams) -> bft::Timeouts {
+    bft::Timeouts {
+        propose_ms: params.timeout_propose_ms,
+        vote_ms: params.timeout_vote_ms,
+        growth_ms: params.timeout_growth_ms,
+        max_ms: params.timeout_max_ms,
     }
 }
 

@@ -11,7 +11,7 @@ use std::{
 };
 
 use vouch_consensus as bft;
-use vouch_genesis::{ChainParams, GenesisDocument};
+use vouch_genesis::GenesisDocument;
 use vouch_ledger::{
     Batch, CommittedBlock, Durability, Ledger, LedgerError, Mempool, MempoolError, MempoolLimits, PooledTransaction,
     Registry, Runtime, Storage, StorageError, Table,
@@ -22,7 +22,7 @@ use crate::{
     answers::Answers,
     log_writer::LogWriter,
     message::{Lane, Message, decode_block},
-    pace::{Demand, Pace},
+    pace::Pace,
     portion::Portion,
     proposals::{UNDECIDED_MAX, Wanted},
     snapshot::{JOIN_AFTER_BLOCKS, Snapshots},
@@ -64,6 +64,8 @@ pub enum Timer {
     Consensus(bft::TimerId),
     /// Next height may begin.
     Pace,
+    /// What waits for the own block of the next height may be executed.
+    Build,
     /// A proposed block did not come.
     Fetch,
     /// An answer to a sync request is due.
@@ -246,6 +248,8 @@ pub struct Replica {
     pub(crate) executed_of: BTreeMap<NodeId, usize>,
     /// Blocks this node made, in order.
     pub(crate) own_blocks: Vec<BlockHash>,
+    /// From this place in the mempool on nothing is in the block that is being put together.
+    pub(crate) built_to: u64,
     pub(crate) wanted: BTreeMap<BlockHash, Wanted>,
     pub(crate) submissions: Submissions,
     pub(crate) answers: Answers,
@@ -294,6 +298,7 @@ impl Replica {
             refused: BTreeSet::new(),
             executed_of: BTreeMap::new(),
             own_blocks: Vec::new(),
+            built_to: 0,
             wanted: BTreeMap::new(),
             submissions: Submissions::default(),
             answers: Answers::default(),
@@ -363,6 +368,7 @@ impl Replica {
             Input::TimerFired(timer) => self.fire(timer)?,
         }
         self.run_consensus()?;
+        self.sync_log()?;
         Ok(core::mem::take(&mut self.out))
     }
 
@@ -387,21 +393,6 @@ impl Replica {
         if self.recovered.entries.is_empty() { self.keep_pace() } else { self.begin_height() }
     }
 
-    /// Tells the driver to run the next height.
-    pub(crate) fn begin_height(&mut self) -> Result<(), ReplicaError> {
-        self.pace.height_started(self.now.steady_ms);
-        self.out.push(Effect::CancelTimer(Timer::Pace));
-        let signs = self.may_sign();
-        self.consensus_inputs.push_back(bft::Input::HeightStarted {
-            height: self.ledger.next_height(),
-            validators: self.ledger.validators().clone(),
-            timeouts: timeouts(&self.ledger.registry().params),
-            log: core::mem::take(&mut self.recovered),
-            signs,
-        });
-        self.run_consensus()
-    }
-
     fn fire(&mut self, timer: Timer) -> Result<(), ReplicaError> {
         match timer {
             Timer::Sync if self.is_joining() => self.join_timed_out()?,
@@ -417,32 +408,11 @@ impl Replica {
                 self.consensus_inputs.push_back(bft::Input::TimerFired(id));
             }
             Timer::Pace => self.keep_pace()?,
+            Timer::Build => self.build_ahead()?,
             Timer::Fetch => self.fetch_wanted(),
             Timer::Sync => self.continue_sync()?,
         }
         Ok(())
-    }
-
-    /// Begins the next height when it is due, or sets the timer for when it will be.
-    pub(crate) fn keep_pace(&mut self) -> Result<(), ReplicaError> {
-        if self.ledger.join().is_some() {
-            return Ok(());
-        }
-        let params = &self.ledger.registry().params;
-        let demand = Demand {
-            next: self.ledger.next_height(),
-            transactions_wait: !self.mempool.is_empty(),
-            busy_ms: params.block_interval_ms.into(),
-            idle_ms: params.idle_interval_ms.into(),
-        };
-        match self.pace.due(self.now.steady_ms, demand) {
-            None => Ok(()),
-            Some(0) => self.begin_height(),
-            Some(after_ms) => {
-                self.out.push(Effect::SetTimer { timer: Timer::Pace, after_ms });
-                Ok(())
-            }
-        }
     }
 
     pub(crate) fn send(&mut self, to: PeerId, message: &Message) {
@@ -577,10 +547,8 @@ impl Replica {
         match effect {
             bft::Effect::ResetLog(bytes) => self.log.reset(bytes),
             bft::Effect::AppendLog(bytes) => self.log.append(bytes),
-            bft::Effect::SyncLog => {
-                self.log.sync(self.ledger.storage().as_ref())?;
-                self.remember_votes()?;
-            }
+            // Nothing leaves before the step is over, see `sync_log`.
+            bft::Effect::SyncLog => self.log.ask(),
             bft::Effect::Broadcast(message) => self.publish(message),
             bft::Effect::RequestProposal { height, round, .. } => self.propose(height, round)?,
             bft::Effect::RestreamBlock { .. } => {
@@ -598,7 +566,10 @@ impl Replica {
                 // Whoever missed a vote learns the block by sync; until the next height nothing is to be repeated.
                 self.out.push(Effect::CancelConsensusTimers);
                 self.pace.height_ended(self.now.steady_ms);
-                self.keep_pace()?;
+                // By timers even when it is due: the block becomes known before this node executes the next one.
+                let due = self.next_height_due();
+                self.set_pace_timer(due);
+                self.out.push(Effect::SetTimer { timer: Timer::Build, after_ms: 0 });
             }
             bft::Effect::RejectCertificate { height, error } => {
                 tracing::warn!(%height, "a commit certificate proves nothing: {error}");
@@ -678,14 +649,5 @@ impl Replica {
     pub(crate) fn status_message(&self) -> Message {
         let (height, lowest) = (self.ledger.head().height, self.ledger.lowest());
         Message::Status { height, lowest, abstains: self.abstention.is_some() }
-    }
-}
-
-const fn timeouts(params: &ChainParams) -> bft::Timeouts {
-    bft::Timeouts {
-        propose_ms: params.timeout_propose_ms,
-        vote_ms: params.timeout_vote_ms,
-        growth_ms: params.timeout_growth_ms,
-        max_ms: params.timeout_max_ms,
     }
 }

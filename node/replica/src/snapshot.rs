@@ -333,6 +333,7 @@ impl Replica {
         self.pace.height_ended(self.now.steady_ms);
         self.out.push(Effect::CancelConsensusTimers);
         self.out.push(Effect::CancelTimer(Timer::Pace));
+        self.out.push(Effect::CancelTimer(Timer::Build));
         self.out.push(Effect::CancelTimer(Timer::Fetch));
         Ok(())
     }

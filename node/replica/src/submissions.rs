@@ -116,7 +116,8 @@ impl Replica {
             self.out.append(&mut verdicts);
             self.relay_transactions(accepted);
         }
-        self.keep_pace()
+        self.keep_pace()?;
+        self.build_ahead()
     }
 
     fn relay_transactions(&mut self, transactions: Vec<Vec<u8>>) {

@@ -330,8 +330,13 @@ impl Replica {
         Ok(())
     }
 
-    /// Keeps what was synced just now in mind, before it leaves.
-    pub(crate) fn remember_votes(&mut self) -> Result<(), ReplicaError> {
+    /// Makes durable what was logged for the messages of this step, once for all of them, and keeps in mind how far that is:
+    /// before any of them leaves.
+    pub(crate) fn sync_log(&mut self) -> Result<(), ReplicaError> {
+        if self.log.sync(self.ledger.storage().as_ref())? { self.remember_votes() } else { Ok(()) }
+    }
+
+    fn remember_votes(&mut self) -> Result<(), ReplicaError> {
         // The height of the log: its block may be durable by now, and the ledger at the next.
         let (Some(node), Some(height)) = (self.node, self.driver.height()) else { return Ok(()) };
         let (chain, log_bytes) = (Some(self.ledger.chain()), self.log.bytes());

@@ -61,8 +61,8 @@ impl RocksStore {
         } else {
             check_empty(path)?;
         }
-        let db =
-            DB::open_cf_descriptors(&database(&options).map_err(failed)?, path, tables(&options)).map_err(failed)?;
+        let (database, tables) = (database(&options).map_err(failed)?, tables(&options).map_err(failed)?);
+        let db = DB::open_cf_descriptors(&database, path, tables).map_err(failed)?;
         let store = Self { db, path: path.to_path_buf(), failed: AtomicBool::new(false), pins: AtomicU64::new(0) };
         store.check_format()?;
         store.remove_old_pins()?;
@@ -108,7 +108,8 @@ impl RocksStore {
         let mut database = database(options).map_err(failed)?;
         database.create_if_missing(false);
         database.create_missing_column_families(false);
-        let db = DB::open_cf_descriptors_read_only(&database, path, tables(options), false).map_err(failed)?;
+        let tables = tables(options).map_err(failed)?;
+        let db = DB::open_cf_descriptors_read_only(&database, path, tables, false).map_err(failed)?;
         Ok(Self { db, path: path.to_path_buf(), failed: AtomicBool::new(false), pins: AtomicU64::new(0) })
     }
 

@@ -1,11 +1,9 @@
 //! Blocks.
 
-use std::sync::Arc;
-
 use axum::{Json, extract::State};
 use vouch_types::{
     Height,
-    api::{BlockDetail, BlockSummary, FinalBlock, Page, Problem, TransactionView},
+    api::{BlockDetail, BlockSummary, Page, Problem, TransactionView},
 };
 
 use crate::{
@@ -47,14 +45,7 @@ pub(crate) async fn list(
     )
 )]
 pub(crate) async fn show(State(api): State<Api>, Path(height): Path<String>) -> Result<Json<BlockDetail>, ApiError> {
-    let block = find(&api, &height).await?;
-    Ok(Json(BlockDetail {
-        head: head(&api),
-        summary: block.summary.clone(),
-        header: block.header.clone(),
-        certificate: block.certificate.clone(),
-        transactions: block.transactions.iter().map(|transaction| transaction.id).collect(),
-    }))
+    Ok(Json(api.backend.block_detail(which(&api, &height)?).await?))
 }
 
 /// A block's transactions with their results
@@ -78,7 +69,7 @@ pub(crate) async fn transactions(
     Paging::refuse("before", paging.before.as_ref())?;
     let after: Option<u32> = Paging::parsed("after", paging.after.as_ref(), "a position")?;
     let limit = usize::try_from(paging.limit()?).unwrap_or(usize::MAX);
-    let block = find(&api, &height).await?;
+    let block = api.backend.block(which(&api, &height)?).await?;
     let rest = block.transactions.iter().filter(|tx| after.is_none_or(|after| tx.index > after));
     let items: Vec<TransactionView> = rest.take(limit).cloned().collect();
     let last = items.last().map(|tx| tx.index);
@@ -86,12 +77,11 @@ pub(crate) async fn transactions(
     Ok(Json(Page { head: head(&api), items, next: next.map(|next| next.to_string()) }))
 }
 
-async fn find(api: &Api, height: &str) -> Result<Arc<FinalBlock>, ApiError> {
-    let height = match height {
-        "latest" => head(api),
-        text => text.parse().map_err(|_| bad_parameter("height", "a number, or latest"))?,
-    };
-    api.backend.block(height).await
+fn which(api: &Api, height: &str) -> Result<Height, ApiError> {
+    match height {
+        "latest" => Ok(head(api)),
+        text => text.parse().map_err(|_| bad_parameter("height", "a number, or latest")),
+    }
 }
 
 /// Height of the last block.

@@ -73,7 +73,7 @@ pub(crate) async fn progress(
         asked.ask(method::AUDIENCE, newest, |bytes| decode("audience", bytes, AUDIENCE_BYTES_MAX)).await?;
 
     let height = asked.height.unwrap_or(Height::ZERO);
-    let time = api.backend.block(height).await?.summary.time;
+    let time = api.backend.block_detail(height).await?.summary.time;
     let entitled: Vec<String> = audience.members.into_iter().map(|entitled| entitled.member).collect();
     let members = erasure_by_member(erasure.as_ref(), &entitled, time);
     Ok(Json(ErasureProgressView {

@@ -23,7 +23,7 @@ use vouch_types::{
     Header, Height, NodeId, OutputHash, Power, PublicKey, ReceiptsRoot, Round, SecretKey, StateRoot, TimestampMs,
     TransactionBody, TransactionsRoot, TxId, UnverifiedTransaction, ValidatorsHash,
     api::{
-        AccountView, BackupView, BlockSummary, CallView, CertificateView, ChainParams, Claim, Condition,
+        AccountView, BackupView, BlockDetail, BlockSummary, CallView, CertificateView, ChainParams, Claim, Condition,
         ConditionState, ContractSummary, ContractView, Cursor, DryRunView, EventView, EvidenceView, FinalBlock,
         HexBytes, MemberView, NodeStatus, OperationsView, OutcomeView, PackageView, ProposalSummary, ProposalView,
         QueryRequest, QueryView, ReceiptView, Role, StateView, SubmitStatus, Submitted, TallyView, TransactionStatus,
@@ -234,6 +234,17 @@ impl Backend for Plain {
 
     async fn block(&self, height: Height) -> Result<Arc<FinalBlock>, ApiError> {
         self.block_at(height)
+    }
+
+    async fn block_detail(&self, height: Height) -> Result<BlockDetail, ApiError> {
+        let block = self.block_at(height)?;
+        Ok(BlockDetail {
+            head: *self.head.borrow(),
+            summary: block.summary.clone(),
+            header: block.header.clone(),
+            certificate: block.certificate.clone(),
+            transactions: block.transactions.iter().map(|transaction| transaction.id).collect(),
+        })
     }
 
     async fn blocks(&self, before: Option<Height>, limit: u32) -> Result<Vec<BlockSummary>, ApiError> {

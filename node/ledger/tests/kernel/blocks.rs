@@ -47,3 +47,35 @@ fn a_blocks_results_are_bounded_and_can_be_read_back() {
     assert_eq!(records.len(), count);
     assert!(records.iter().all(|record| record.output.len() == 65_536));
 }
+
+#[test]
+fn a_block_built_in_lots_is_the_one_built_at_once() {
+    let name = ContractName::new("talk").unwrap();
+    let contract = GenesisContract { name: name.clone(), code: wat::parse_str(TALKATIVE).unwrap() };
+    let params = ChainParams { block_transactions_max: 16, ..ChainParams::default() };
+    let mut network = Network::with(params, vec![contract]);
+    let call = Call { contract: name, method: "say".into(), arguments: Vec::new() };
+    let waiting: Vec<_> = (0..20).map(|_| network.pooled(&[secret(2, 0)], vec![call.clone()])).collect();
+    let (time, later) = (TimestampMs(network.time + 1), TimestampMs(network.time + 9));
+    let proposer = key(3, 0).node();
+    let (at_once, block) = network.ledger.propose(waiting.iter(), time, proposer).unwrap();
+    assert_eq!(block.transactions.len(), 16);
+    assert_eq!(network.ledger.built(), None);
+
+    network.ledger.build(waiting[..7].iter(), time).unwrap();
+    network.ledger.build(waiting[..9].iter(), later).unwrap();
+    assert_eq!(network.ledger.built(), Some((9, time)), "each once, at the time at which it began");
+    let (in_lots, _) = network.ledger.propose(waiting[9..].iter(), later, proposer).unwrap();
+    assert_eq!(in_lots, at_once);
+
+    // What was built on another head, or is given up, is in no block.
+    network.ledger.build(waiting[16..].iter(), later).unwrap();
+    let height = block.header.height;
+    let certificate = CommitCertificate { height, round: Round(0), block: at_once, signatures: Vec::new() };
+    network.ledger.commit(at_once, certificate, Batch::new()).unwrap();
+    assert_eq!(network.ledger.built(), None);
+    network.ledger.build(waiting[16..18].iter(), later).unwrap();
+    network.ledger.forget_built();
+    let (_, next) = network.ledger.propose(waiting[..17].iter(), later, proposer).unwrap();
+    assert_eq!(next.transactions, [waiting[16].tx.raw()]);
+}
