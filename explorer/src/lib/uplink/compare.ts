@@ -1,11 +1,13 @@
 // A row against what is on the chain: the module says what is to be asked and what it means, this asks.
 import { ApiProblem } from '../api';
 import type { VersionRecord } from '../documents';
+import { isPassing } from '../failed';
 import { may, readFields } from '../private';
 import { slotsOf } from '../slots';
 import type { Engine, Known } from './engine';
 import type { Journal } from './journal';
 import { provenSchema } from './schemas';
+import { ATTEMPTS_MAX, pause } from './send';
 import { thereOf, versionOf, type There } from './there';
 import type { Row } from './types';
 
@@ -26,8 +28,20 @@ async function shown({ document, latest }: There, purpose: string): Promise<Reco
   }
 }
 
-/** Compares a row that the module gave out. What is on the chain as it is, is noted. */
+/** Compares a row that the module gave out. What is on the chain as it is, is noted. A node that is busy or away is asked again. */
 export async function compareRow(engine: Engine, journal: Journal, row: Row): Promise<void> {
+  for (let attempt = 0; ; attempt += 1) {
+    try {
+      await once(engine, journal, row);
+      return;
+    } catch (error) {
+      if (!isPassing(error) || attempt + 1 >= ATTEMPTS_MAX) throw error;
+      await pause(attempt);
+    }
+  }
+}
+
+async function once(engine: Engine, journal: Journal, row: Row): Promise<void> {
   const kept = await journal.get(row.id);
   const known: Known = { n: row.n, noted: kept ? { content: kept.content, version: kept.version ?? 1, parts: kept.parts ?? '', open: kept.open ?? false } : null };
   let there: There | null = null;

@@ -10,7 +10,7 @@ import { documentOf, thereOf, versionOf } from './there';
 import type { Receipt, Row, Sealed, Why } from './types';
 import { verdictOf } from './verdict';
 
-const ATTEMPTS_MAX = 8;
+export const ATTEMPTS_MAX = 8;
 /** Times that a version is handed over while the node may not know the one before yet. */
 const BEHIND_MAX = 3;
 const PAUSE_MS = 500;
@@ -22,7 +22,8 @@ export type Ended =
   | { how: 'early'; why: Why }
   | { how: 'left' };
 
-const pause = (ms: number): Promise<void> => new Promise((resolve) => { setTimeout(resolve, ms); });
+/** Before the next attempt; doubles. */
+export const pause = (attempt: number): Promise<void> => new Promise((resolve) => { setTimeout(resolve, PAUSE_MS * 2 ** Math.min(attempt, 5)); });
 const refused = (why: Why): Ended => ({ how: 'refused', why });
 
 /** What the chain has under the number of the version that a row would be: this content, or another; null when nothing. */
@@ -120,6 +121,6 @@ export async function sendRow(engine: Engine, row: Row, isStopped: () => boolean
     const isBehind = code === 'stage.header' && row.version > 1 && attempt < BEHIND_MAX;
     if (verdict === 'content' && !isBehind) return refused({ refused: [code, text] });
     if (verdict === 'fatal' || attempt + 1 >= ATTEMPTS_MAX) throw caught;
-    await pause(PAUSE_MS * 2 ** Math.min(attempt, 5));
+    await pause(attempt);
   }
 }
