@@ -214,6 +214,10 @@ describe.skipIf(!existsSync(wasm))('the module uplink', () => {
     const blocked = call('changes').answer;
     expect(blocked.changes).toMatchObject({ changed: 0, blocked: 1, faults: [{ code: 'uplink.held' }] });
     expect(blocked.titles['uplink.held'][0][1]).toMatch(/[\u4e00-\u9fff]/);
+    const both = { asked: asked(2, version(2, second.root, first.root), { disputes: 1 }), noted: null, read: { fields: null }, earlier: [] };
+    [one, two] = given('begin_comparing').rows;
+    for (const { n } of [two, one]) call('compare', { ...both, n });
+    expect(call('changes').answer.changes.faults.map((fault: { place: string }) => fault.place)).toEqual(['people.csv, line 2', 'people.csv, line 3']);
     expect(call('hindered', { document: document(2, { disputes: 1 }), latest: 'Effective' }).answer[0]).toBe('uplink.disputed');
     expect(call('hindered', { document: document(2), latest: 'Effective' }).answer).toBeNull();
   }, 120_000);

@@ -17,7 +17,7 @@ use vouch_types::{
     document::{Document, ErasureState, Version, VersionState},
 };
 use vouch_uplink::{
-    Before, Difference, Row, Standing, There,
+    Before, Changes, Difference, Row, Standing, There,
     standing::{hindrance, purpose_of},
 };
 
@@ -103,6 +103,10 @@ pub fn compare(input: &[u8]) -> Result<Vec<u8>, Fault> {
         let applier = job.plan.appliers.first();
         let applier = applier.ok_or_else(|| Fault::new("client.bad_input", "there is no mapping"))?;
         job.changes.add(0, (applier, &row), &standing);
+        let Changes { rows, faults, .. } = &job.changes;
+        for (order, shown) in job.order.iter_mut().zip([rows.len(), faults.len()]) {
+            order.resize(shown, input.n);
+        }
         if let Some(compared) = standing.compared() {
             job.compared.insert(row.id, compared);
         }
@@ -208,9 +212,20 @@ fn difference(
 /// `client.bad_input`.
 pub fn changes(_: &[u8]) -> Result<Vec<u8>, Fault> {
     state::with_job(|job| {
+        // Rows end in any order, and are shown as they stand in the file.
+        let [rows, faults] = &job.order;
+        job.changes.rows = in_order(rows, &job.changes.rows);
+        job.changes.faults = in_order(faults, &job.changes.faults);
+        job.order.iter_mut().for_each(|order| order.sort_unstable());
         let titles = titles(job.changes.faults.iter().map(|fault| fault.code));
         written(&json!({ "changes": job.changes, "titles": titles }))
     })
+}
+
+fn in_order<T: Clone>(order: &[u64], shown: &[T]) -> Vec<T> {
+    let mut all: Vec<(&u64, &T)> = order.iter().zip(shown).collect();
+    all.sort_by_key(|(number, _)| **number);
+    all.into_iter().map(|(_, one)| one.clone()).collect()
 }
 
 #[derive(Deserialize)]

@@ -112,6 +112,7 @@ pub fn check(input: &[u8]) -> Result<Vec<u8>, Fault> {
         fields,
         cursor: None,
         changes: Changes::all_new(0, 1),
+        order: Default::default(),
         compared: BTreeMap::new(),
         when: None,
         waiting: BTreeMap::new(),
@@ -176,7 +177,7 @@ fn hidden(value: &Value) -> Value {
 /// `uplink.*` when the file cannot be opened any more.
 pub fn begin_comparing(_: &[u8]) -> Result<Vec<u8>, Fault> {
     state::with_job(|job| {
-        (job.changes, job.when) = (Changes::all_new(0, 1), None);
+        (job.changes, job.order, job.when) = (Changes::all_new(0, 1), Default::default(), None);
         job.compared.clear();
         rewind(job)?;
         written(&Value::Null)

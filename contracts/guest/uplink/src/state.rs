@@ -60,6 +60,8 @@ pub(crate) struct Job {
     pub(crate) cursor: Option<Cursor>,
     /// How the rows stand to what is on the chain, as far as they were compared.
     pub(crate) changes: Changes,
+    /// In which order the rows stand that it shows: those that changed, and those that cannot be changed.
+    pub(crate) order: [Vec<u64>; 2],
     /// What was found of rows that are another than their documents on the chain.
     pub(crate) compared: BTreeMap<DocumentId, Compared>,
     /// What becomes of those; nothing while they are compared.
