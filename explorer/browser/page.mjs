@@ -30,13 +30,20 @@ export function builtAt(pathname) {
   return { file, type: types[extname(file)] };
 }
 
+/** What a node says of its pages, asked once. */
+const said = new Map();
+async function headersOf(context, origin) {
+  if (!said.has(origin)) said.set(origin, (await context.request.get(`${origin}/`, { headers: { accept: 'text/html' } })).headers());
+  return said.get(origin);
+}
+
 async function fromBuilt(context, origin, route) {
   const { pathname } = new URL(route.request().url());
   const { file, type } = builtAt(pathname);
-  const headers = (await context.request.get(`${origin}/`, { headers: { accept: 'text/html' } })).headers();
+  const headers = await headersOf(context, origin);
   const kept = pathname === '/verifier.html' ? { 'content-disposition': 'attachment; filename="vouch-verifier.html"' } : {};
-  const said = { 'content-security-policy': headers['content-security-policy'], 'x-frame-options': headers['x-frame-options'], 'content-type': type };
-  await route.fulfill({ body: readFileSync(file), headers: { ...said, ...kept } });
+  const shown = { 'content-security-policy': headers['content-security-policy'], 'x-frame-options': headers['x-frame-options'], 'content-type': type };
+  await route.fulfill({ body: readFileSync(file), headers: { ...shown, ...kept } });
 }
 
 /** A page whose every complaint and every request elsewhere is a fault. */

@@ -8,6 +8,7 @@ import { check, inspect, openPage, say, settle } from './page.mjs';
 
 const COLUMNS = ['姓名', '证件类型', '证件号码', '手机号码', '居住地址', '开户行', '银行卡号', '核验方式', '核验结果', '核验时间'];
 const GOOD = 60;
+const TITLES = { mobile: 'Mobile number', bank_name: 'Bank' };
 
 /** Characters in GBK, by what the browser's own decoder makes of each pair of bytes. */
 const GBK = (() => {
@@ -36,9 +37,9 @@ const line = (n, change = {}) => {
   return COLUMNS.map((name) => row[name]).join(',');
 };
 
-/** Good rows, and one of each mistake. */
-function table(folder, first) {
-  const good = Array.from({ length: GOOD }, (_, i) => line(first + i));
+/** Good rows, some of which may say something else, and one of each mistake. */
+function table(folder, first, changes = {}) {
+  const good = Array.from({ length: GOOD }, (_, i) => line(first + i, changes[i]));
   const bad = [
     line(first + 800, { 核验时间: '不详' }), line(first + 801, { 姓名: '' }), line(first + 802, { 核验结果: '待定' }),
     line(first), 'only,three,cells',
@@ -77,8 +78,16 @@ async function checked(page, documents, faulty) {
   check(await said('data-faulty') === faulty, `${await said('data-faulty')} rows are at fault, not ${faulty}`);
 }
 
+/** How many documents leave is typed; where none does, there is nothing to type. */
 async function confirmed(page, documents) {
   await page.getByRole('button', { name: 'Go on' }).click();
+  const leaving = await figure(page, 'leaving');
+  check(documents === undefined || leaving === documents, `${leaving} documents are to leave, not ${documents}`);
+  documents = leaving;
+  if (documents === 0) {
+    await page.getByRole('button', { name: 'Finish' }).click();
+    return;
+  }
   const send = page.getByRole('button', { name: /^Sign and send/ });
   check(await send.isDisabled(), 'it can be sent without a confirmation');
   await page.getByLabel('Type the number').fill(String(documents - 1));
@@ -135,7 +144,8 @@ async function whole(browser, net) {
   await page.locator('[data-field="id_number"]').waitFor({ timeout: 60_000 });
   check(await page.locator('[data-lacking]').count() === 0, 'the mapping was not kept over the reload');
   await checked(page, GOOD, 5);
-  await confirmed(page, GOOD);
+  check(await figure(page, 'unchanged') >= reached && await figure(page, 'changed') === 0, 'what is on the chain is not found to be there');
+  await confirmed(page);
   // Stopped by hand as soon as it is under way, and on.
   await page.waitForFunction(() => Number(document.querySelector('[data-already]')?.getAttribute('data-already')) >= 3, null, { timeout: 120_000 });
   await page.getByRole('button', { name: 'Stop' }).click();
@@ -185,7 +195,7 @@ async function whole(browser, net) {
   await signIn(fresh.page, base, key);
   await map(fresh.page, file);
   await checked(fresh.page, GOOD, 5);
-  await confirmed(fresh.page, GOOD);
+  await confirmed(fresh.page, 0);
   await over(fresh.page, 'ended');
   check(await figure(fresh.page, 'already') === GOOD && await figure(fresh.page, 'sent') === 0, 'a browser without a memory sent rows a second time');
   check(onChain(net).length - before === GOOD + 3, 'a row is on the chain twice');
@@ -284,14 +294,15 @@ worker = { person_from = "证件号码", register = true }
 async function shared(browser, net) {
   const base = net.apiOf('institution');
   const [file, mapping, state] = [table(net.folder, 600), mappingFile(net.folder), join(net.folder, 'uplink-state')];
-  const sent = (() => {
+  const command = (...more) => {
     try {
-      return net.at('institution', 'doc', 'uplink', file, '--mapping', mapping, '--state', state, '--new-key', '--yes', '--key', accountKey('institution'));
+      return net.at('institution', 'doc', 'uplink', file, '--mapping', mapping, '--state', state, ...more, '--yes', '--key', accountKey('institution'));
     } catch (error) {
       // Rows at fault are an exit code of their own.
       return JSON.parse(String(error.stdout));
     }
-  })();
+  };
+  const sent = command('--new-key');
   check(sent.sent.sent === GOOD && sent.sent.rejected === 5, `the command sent ${sent.sent.sent} and rejected ${sent.sent.rejected}`);
   const before = onChain(net).length;
   const { context, page } = await openPage(browser, { locale: 'en', viewport: { width: 1280, height: 900 } }, base);
@@ -306,19 +317,115 @@ async function shared(browser, net) {
   await page.getByLabel('Take a file uplink.key').setInputFiles(join(state, 'uplink.key'));
   await page.getByText(sent.key).first().waitFor();
   await checked(page, GOOD, 5);
-  await confirmed(page, GOOD);
+  await confirmed(page, 0);
   await over(page, 'ended');
   check(await figure(page, 'already') === GOOD && await figure(page, 'sent') === 0, 'the page makes other documents of the rows than the command');
   check(onChain(net).length === before, 'a row that the command sent was sent again');
+  // A version that the page makes is the one that the command would have made.
+  table(net.folder, 600, { 7: { 手机号码: '15400000007' } });
+  await another(page, file, mapping);
+  await changedRows(page, [['mobile', 1]]);
+  await page.getByRole('radio', { name: /^version/ }).check();
+  await confirmed(page, 1);
+  await over(page, 'ended');
+  check(await figure(page, 'versions') === 1, 'the changed row became no version');
+  const again = command();
+  check(again.changes.unchanged === GOOD && again.changes.changed === 0 && again.sent.already === GOOD, `to the command ${again.changes.changed} rows are another content than the page sent`);
   await context.close();
   say('uplink: the command and the page make the same documents');
+}
+
+/** A file after another, by a mapping file; and its check. */
+async function another(page, file, mapping) {
+  const button = page.getByRole('button', { name: 'Another file' });
+  if (await button.count()) await button.click();
+  await page.locator('.drop input[type=file]').setInputFiles(file);
+  await page.locator('[data-field="id_number"]').waitFor({ timeout: 60_000 });
+  await page.locator('input[accept=".toml"]').setInputFiles(mapping);
+  await page.waitForFunction(() => !document.querySelector('[data-lacking]'));
+  await checked(page, GOOD, 5);
+}
+
+/** Which rows the check lists as changed: how many in which field, and no value. */
+async function changedRows(page, wanted) {
+  const rows = wanted.reduce((sum, [, times]) => sum + times, 0);
+  check(await figure(page, 'changed') === rows, `${await figure(page, 'changed')} rows are said to have changed, not ${rows}`);
+  const listed = await page.locator('[data-change]').allInnerTexts();
+  for (const [field, times] of wanted) {
+    const found = listed.filter((text) => text.includes(TITLES[field]));
+    check(found.length === times, `${found.length} of the changed rows name ${field}: ${listed}`);
+  }
+  const said = await page.locator('main').innerText();
+  check(!/1540000000[1-9]|99010119900307/.test(said), 'the list of changed rows shows a value');
+}
+
+/** Rows that changed since: listed by name and rejected, versions when somebody says so, unchanged the time after. */
+async function versions(browser, net) {
+  const base = net.apiOf('institution');
+  const [mapping, key] = [mappingFile(net.folder), join(net.folder, accountKey('institution'))];
+  const change = { 3: { 手机号码: '15400000003' }, 5: { 手机号码: '15400000005', 开户行: '另一银行' } };
+  const open = async () => {
+    const { context, page } = await openPage(browser, { locale: 'en', viewport: { width: 1280, height: 900 }, acceptDownloads: true }, base);
+    page.expectErrors = true;
+    await signIn(page, base, key);
+    await go(page, '/uplink');
+    return { context, page };
+  };
+  const { context, page } = await open();
+  await another(page, table(net.folder, 100), mapping);
+  check(await figure(page, 'new') === GOOD, 'rows are not new that are on no chain');
+  await confirmed(page, GOOD);
+  await over(page, 'ended');
+  const before = onChain(net);
+
+  await another(page, table(net.folder, 100, change), mapping);
+  await changedRows(page, [['mobile', 2]]);
+  check((await page.locator('[data-change]').allInnerTexts()).filter((text) => text.includes(TITLES.bank_name)).length === 1, 'a second field that changed is not named');
+  check(await page.getByRole('radio', { name: /^reject/ }).isChecked(), 'changed rows are not rejected as long as nobody says otherwise');
+  await confirmed(page, 0);
+  await over(page, 'ended');
+  check(await figure(page, 'rejected') === 7 && await figure(page, 'already') === GOOD - 2 && await figure(page, 'versions') === 0, 'changed rows were not rejected');
+  const [download] = await Promise.all([page.waitForEvent('download'), page.getByRole('button', { name: 'Save rejected rows' }).click()]);
+  const saved = join(net.folder, 'changed.csv');
+  await download.saveAs(saved);
+  const rejected = readFileSync(saved, 'utf8').split('\r\n').filter((row) => row.includes('uplink.changed'));
+  check(rejected.length === 2 && rejected.every((row) => row.includes('in version 1: mobile')), `the file of rejected rows does not name what changed: ${rejected}`);
+  check(JSON.stringify(onChain(net)) === JSON.stringify(before), 'something was sent of rejected rows');
+
+  await another(page, table(net.folder, 100, change), mapping);
+  await page.getByRole('radio', { name: /^version/ }).check();
+  await confirmed(page, 2);
+  await over(page, 'ended');
+  check(await figure(page, 'sent') === 2 && await figure(page, 'versions') === 2 && await figure(page, 'already') === GOOD - 2, 'changed rows did not become versions');
+  check(await page.locator('td[data-version="2"]').count() === 2, 'receipts do not say which version');
+  const latest = new Map(before.map(({ document }) => [document.id, document.latest]));
+  const second = onChain(net).filter(({ document }) => document.latest === 2 && latest.get(document.id) === 1);
+  check(onChain(net).length === before.length && second.length === 2, `${second.length} documents have a second version`);
+  await another(page, table(net.folder, 100, change), mapping);
+  check(await figure(page, 'unchanged') === GOOD, 'what became a version is still another content');
+  await context.close();
+
+  // A browser that knows nothing: the root says what is there, the own node what changed, an older root that it said so before.
+  const fresh = await open();
+  await another(fresh.page, table(net.folder, 100, { ...change, 3: { 手机号码: '15400000004' } }), mapping);
+  await changedRows(fresh.page, [['mobile', 1]]);
+  check(await figure(fresh.page, 'unchanged') === GOOD - 1, 'a browser without a memory does not find versions by their root');
+  await fresh.page.getByRole('radio', { name: /^skip/ }).check();
+  await confirmed(fresh.page, 0);
+  await over(fresh.page, 'ended');
+  check(await figure(fresh.page, 'skipped') === 1 && await figure(fresh.page, 'rejected') === 5, 'a changed row was not passed over');
+  await another(fresh.page, table(net.folder, 100), mapping);
+  check(await figure(fresh.page, 'changed') === 2 && await fresh.page.getByText('(= version 1)').count() === 2, 'an older export is not told');
+  await fresh.context.close();
+  check(onChain(net).every(({ document }) => document.latest <= 2), 'a row became a version without being told to');
+  say('uplink: changed rows listed, rejected, made versions once, unchanged after; without a memory too');
 }
 
 /** Each step in both languages, themes and widths. */
 async function looks(browser, net) {
   const base = net.apiOf('institution');
-  const file = table(net.folder, 200);
   const mapping = mappingFile(net.folder);
+  let turn = 0;
   for (const locale of ['zh-CN', 'en']) {
     for (const colorScheme of ['light', 'dark']) {
       for (const width of [1440, 390]) {
@@ -329,6 +436,9 @@ async function looks(browser, net) {
         await signIn(page, base, join(net.folder, accountKey('institution')));
         await go(page, '/uplink');
         await inspect(page, place('uplink-source'));
+        // From the second turn on two rows are another content than on the chain.
+        const mobile = `154000001${String(turn).padStart(2, '0')}`;
+        const file = table(net.folder, 200, turn ? { 1: { 手机号码: mobile }, 2: { 手机号码: mobile, 开户行: `银行${turn}` } } : {});
         await page.locator('.drop input[type=file]').setInputFiles(file);
         await page.locator('[data-field="id_number"]').waitFor({ timeout: 60_000 });
         await inspect(page, place('uplink-mapping'));
@@ -336,14 +446,21 @@ async function looks(browser, net) {
         await page.waitForFunction(() => !document.querySelector('[data-lacking]'));
         await page.locator('button.main').click();
         await page.locator('[data-documents]').waitFor({ timeout: 60_000 });
+        check(await figure(page, 'changed') === (turn ? 2 : 0), `${place('uplink-check')}: ${await figure(page, 'changed')} rows are said to have changed`);
+        if (turn) {
+          await page.locator('input[type=radio][value=version]').check();
+          const list = await page.locator('[data-change]').first().evaluate((row) => { const box = row.closest('.scroll'); return box.scrollWidth - box.clientWidth; });
+          check(list <= 0, `${place('uplink-check')}: what changed is reached by scrolling only`);
+        }
         await inspect(page, place('uplink-check'));
         await page.locator('main button.main').click();
-        await page.locator('form input[inputmode=numeric]').fill(String(GOOD));
+        await page.locator('form input[inputmode=numeric]').fill(String(turn ? 2 : GOOD));
         await inspect(page, place('uplink-confirm'));
         await page.keyboard.press('Enter');
         await over(page, 'ended');
         await inspect(page, place('uplink-run'));
         await context.close();
+        turn += 1;
       }
     }
   }
@@ -354,6 +471,7 @@ export async function uplinks(browser, net) {
   await refused(browser, net);
   await whole(browser, net);
   await troubles(browser, net);
+  await versions(browser, net);
   await shared(browser, net);
   await looks(browser, net);
 }

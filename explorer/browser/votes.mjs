@@ -271,6 +271,8 @@ async function looks(browser, net, made, { open, own, expired }) {
         await page.locator('[data-vote="may"]').waitFor();
         await page.locator('[data-dry-run="ok"]').waitFor();
         await inspect(page, place('vote-open'));
+        const cut = await page.locator('[data-action] .table').evaluateAll((all) => all.filter((one) => one.scrollWidth > one.clientWidth).length);
+        check(cut === 0, `${place('vote-open')}: parameters are reached by scrolling only`);
         await vote(page).locator('button.main').click();
         await page.locator('[data-confirm]').waitFor();
         await inspect(page, place('vote-confirm'));

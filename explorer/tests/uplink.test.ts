@@ -55,7 +55,7 @@ describe('reasons', () => {
 describe('refusals', () => {
   it('are judged as the SDK judges them', () => {
     for (const [error, verdict] of [
-      [problem('stage.taken', 409), 'taken'], [new Failed('contract.error.document_exists', ''), 'taken'], [new Failed('contract.error.subject_exists', ''), 'registered'],
+      [problem('stage.taken', 409), 'taken'], [new Failed('contract.error.document_exists', ''), 'taken'], [new Failed('contract.error.previous_root', ''), 'taken'], [new Failed('contract.error.version_pending', ''), 'taken'], [new Failed('contract.error.subject_exists', ''), 'registered'],
       [new Failed('contract.error.reference_state', ''), 'early'], [new Failed('contract.error.issuer_unrelated', ''), 'content'], [problem('stage.sensitive', 422), 'content'],
       [problem('stage.full', 503), 'passing'], [problem('mempool.full', 503), 'passing'], [problem('tx.unknown', 404), 'passing'], [problem('client.unreachable', 0), 'passing'],
       [problem('request.overloaded', 429), 'passing'], [problem('caller.forbidden', 403), 'fatal'], [new Error('other'), 'fatal'],
@@ -116,7 +116,7 @@ describe.skipIf(!existsSync(wasm))('the module uplink', () => {
     expect(checked.answer.titles['uplink.date'][0][1]).toMatch(/[\u4e00-\u9fff]/);
     const all: string[] = [];
     for (let turn = 0; turn < 2; turn += 1) {
-      expect(call('begin').done).toBe(true);
+      expect(call('begin', {}).done).toBe(true);
       const next = call('next', { limit: 10 }).answer;
       expect(next).toMatchObject({ end: true, rejected: 1, rows: [{ place: 'people.csv, line 2' }, { place: 'people.csv, line 4' }] });
       const { done, bytes } = bytesOf('seal', { n: next.rows[0].n });
@@ -126,7 +126,7 @@ describe.skipIf(!existsSync(wasm))('the module uplink', () => {
       expect(head.calls.map((one: { contract: string; method: string }) => `${one.contract}.${one.method}`)).toEqual(['relations.register_subjects', 'documents.submit']);
       expect(Buffer.from(bytes.subarray(4 + length)).includes('测试甲')).toBe(false);
       all.push(Buffer.from(bytes).toString('hex'));
-      expect(call('reject', { n: next.rows[1].n, refusal: ['contract.error.subject_closed', 'closed'] }).done).toBe(true);
+      expect(call('reject', { n: next.rows[1].n, why: { refused: ['contract.error.subject_closed', 'closed'] } }).done).toBe(true);
       const rejected = new TextDecoder().decode(bytesOf('rejected', null).bytes);
       expect(rejected.split('\r\n')).toHaveLength(4);
       expect(rejected).toContain('uplink.date');
@@ -135,6 +135,91 @@ describe.skipIf(!existsSync(wasm))('the module uplink', () => {
       expect(call('done', { n: next.rows[0].n }).answer.code).toBe('client.bad_input');
     }
     expect(all[0]).toBe(all[1]);
+  }, 120_000);
+  it('tells what changed by name, and makes it the next version only when it is to', () => {
+    const row = (number: string, mobile: string) => `测试甲,居民身份证,${number},${mobile},某行,6222020200112233,人脸比对,通过,2026/10/2 9:00\n`;
+    const mapping = { schema: 'worker-identity', number: ['证件号码'], offset: '+08:00', public: ['result'], sign: [], references: {}, parties: { worker: { person_from: '证件号码', register: true } },
+      fields: { name: { from: '姓名' }, id_type: { from: '证件类型', codes: { 居民身份证: 'resident_id' } }, id_number: { from: '证件号码' }, mobile: { from: '手机号码' }, bank_name: { from: '开户行' },
+        bank_account: { from: '银行卡号' }, method: { from: '核验方式', codes: { 人脸比对: 'face' } }, result: { from: '核验结果', codes: { 通过: 'passed' } }, verified_at: { from: '核验时间' } } };
+    const checked = (mobile: string) => {
+      const source = take(HEAD + row('B1', mobile) + row('B2', '15400000000'));
+      const issue = { source, chain: '03'.repeat(32), member: 'institution', recipient: '0900000000000000000000000000000000000000000000000000000000000000', schema, mapping };
+      expect(call('check', issue).answer.summary).toMatchObject({ documents: 2, rejected: 0 });
+    };
+    const given = (begin: string, input: unknown = null) => {
+      expect(call(begin, input).done).toBe(true);
+      return call('next', { limit: 10 }).answer;
+    };
+    const sealed = (n: number) => {
+      const { bytes } = bytesOf('seal', { n });
+      return JSON.parse(new TextDecoder().decode(bytes.subarray(4, 4 + new DataView(bytes.buffer).getUint32(0, true))));
+    };
+    call('key', { key: '07'.repeat(32) });
+    checked('15400000000');
+    const [row1] = given('begin', {}).rows;
+    const first = sealed(row1.n);
+    const moment = { height: 1, time_ms: 1 };
+    const slot = schema.definition.fields.findIndex((field: { name: string }) => field.name === 'result');
+    const version = (number: number, root: string, previous: string | null) => ({
+      version: number, submitted: moment, submitter: '05'.repeat(32), state: 'Effective', effective: moment, previous_root: previous, ending: null, accepted: 0, rejected: 0, signatures: [],
+      content: { schema_version: 1, root, blob_root: null, parties: [{ role: 'worker', party: { subject: first.register[0] } }], references: [], public: [{ slot, value: '"passed"' }], recipients: [] },
+    });
+    const document = (latest: number, more = {}) => ({ id: row1.id, sequence: 1, category_sequence: 1, issuer_sequence: 1, category: 'Identity', schema: 'worker-identity', issuer: 'institution', created: moment,
+      latest, effective: latest, disputes: 0, holds: 0, correction: false, erasure: 'None', ...more });
+    const asked = (latest: number, newest: unknown, more = {}) => ({ document: document(latest, more), latest: newest, in_force: null });
+    const none = { document: null, latest: null, in_force: null };
+
+    // What is there as it is follows from the root; what is to be noted comes along.
+    let [one, two] = given('begin_comparing').rows;
+    expect(call('compare', { n: one.n, noted: null }).answer).toEqual({ needs: 'document' });
+    const same = call('compare', { n: one.n, noted: null, asked: asked(1, version(1, first.root, null)) }).answer;
+    expect(same).toMatchObject({ standing: 'same', version: 1 });
+    expect(call('compare', { n: two.n, noted: null, asked: none }).answer.standing).toBe('new');
+    expect(call('changes').answer.changes).toMatchObject({ new: 1, unchanged: 1, changed: 0, rows: [] });
+
+    // By what was noted of it, a change has its name and nothing is read.
+    checked('15400000001');
+    const noted = { content: one.content, version: 1, parts: same.parts, open: false };
+    [one, two] = given('begin_comparing').rows;
+    expect(call('compare', { n: one.n, noted, asked: asked(1, version(1, first.root, null)) }).answer.standing).toBe('changed');
+    call('compare', { n: two.n, noted: null, asked: none });
+    const { changes } = call('changes').answer;
+    expect(changes).toMatchObject({ new: 1, changed: 1, blocked: 0, rows: [{ document: row1.id, version: 1, fields: ['mobile'], place: 'people.csv, line 2' }] });
+    expect(JSON.stringify(changes)).not.toMatch(/15400000001|B1/);
+    expect(given('begin', { changed: 'reject' })).toMatchObject({ rejected: 1, kept_back: 1, rows: [{ n: expect.any(Number), version: 1, place: 'people.csv, line 3' }] });
+    expect(new TextDecoder().decode(bytesOf('rejected', null).bytes)).toMatch(/uplink\.changed.*in version 1: mobile;/);
+    expect(given('begin', { changed: 'skip' })).toMatchObject({ rejected: 0, skipped: 1, rows: [{ place: 'people.csv, line 3' }] });
+    const [next] = given('begin', { changed: 'version' }).rows;
+    expect(next.version).toBe(2);
+    const second = sealed(next.n);
+    expect(second.calls.map((call: { method: string }) => call.method)).toEqual(['register_subjects', 'revise']);
+    expect(second.calls[1].arguments).toContain(first.root);
+    expect(second.root).not.toBe(first.root);
+
+    // Without a memory the version is found by its root too, behind the one before; an older content by an older root.
+    const newest = asked(2, version(2, second.root, first.root));
+    [one] = given('begin_comparing').rows;
+    expect(call('compare', { n: one.n, noted: null, asked: newest }).answer).toMatchObject({ standing: 'same', version: 2 });
+    checked('15400000000');
+    [one] = given('begin_comparing').rows;
+    expect(call('compare', { n: one.n, noted: null, asked: newest }).answer).toMatchObject({ needs: 'fields', version: 2 });
+    expect(call('compare', { n: one.n, noted: null, asked: newest, read: { fields: null } }).answer).toEqual({ needs: 'versions', versions: [1] });
+    const again = { n: one.n, noted: null, asked: newest, read: { fields: null }, earlier: [version(1, first.root, null)] };
+    expect(call('compare', again).answer.standing).toBe('changed');
+    expect(call('changes').answer.changes).toMatchObject({ changed: 1, again: 1, rows: [{ again: 1, fields: expect.arrayContaining(['mobile?']) }] });
+
+    // What keeps a document is told, with what that is called.
+    [one] = given('begin_comparing').rows;
+    expect(call('compare', { ...again, n: one.n, asked: asked(2, version(2, second.root, first.root), { holds: 1 }) }).answer.standing).toBe('blocked');
+    const blocked = call('changes').answer;
+    expect(blocked.changes).toMatchObject({ changed: 0, blocked: 1, faults: [{ code: 'uplink.held' }] });
+    expect(blocked.titles['uplink.held'][0][1]).toMatch(/[\u4e00-\u9fff]/);
+    const both = { asked: asked(2, version(2, second.root, first.root), { disputes: 1 }), noted: null, read: { fields: null }, earlier: [] };
+    [one, two] = given('begin_comparing').rows;
+    for (const { n } of [two, one]) call('compare', { ...both, n });
+    expect(call('changes').answer.changes.faults.map((fault: { place: string }) => fault.place)).toEqual(['people.csv, line 2', 'people.csv, line 3']);
+    expect(call('hindered', { document: document(2, { disputes: 1 }), latest: 'Effective' }).answer[0]).toBe('uplink.disputed');
+    expect(call('hindered', { document: document(2), latest: 'Effective' }).answer).toBeNull();
   }, 120_000);
   it('refuses what it does not read, and what is broken', () => {
     expect(call('look', { source: take('PK\u0003\u0004 and more', 'x.zip'), schemas: [schema] }).answer.code).toBe('uplink.format');

@@ -15,7 +15,7 @@ use vouch_privacy::{
 use vouch_types::{AccountId, Hash32, document::Action};
 
 use crate::{
-    audit::{Access, AuditRecord},
+    audit::Access,
     chain::Question,
     copy,
     files::{Checked, file_key},
@@ -23,7 +23,7 @@ use crate::{
     message::FileKey,
     read::{ReadAnswer, ReadRefusal, ReadRequest},
     vault::{Vault, VaultError},
-    words::{DocumentId, FieldSet, Now, VersionKey},
+    words::{DocumentId, Now, VersionKey},
 };
 
 /// Names an opening; nobody can guess it.
@@ -118,39 +118,26 @@ impl Vault {
         request: &OpenRequest,
     ) -> Result<Result<OpenedFile, ReadRefusal>, VaultError> {
         self.now = now;
-        let outcome = self.look_up_file(request)?;
-        let (fields, result) = match &outcome {
-            Ok(_) => ([request.file.slot].into_iter().collect(), "ok".to_owned()),
-            Err(ReadRefusal::NotAllowed(reason)) => (FieldSet::new(), reason.clone()),
-            Err(refusal) => (FieldSet::new(), refusal.code().to_owned()),
-        };
-        self.counters.reads += 1;
-        self.counters.reads_refused += u64::from(outcome.is_err());
-        self.record(AuditRecord {
-            number: 0,
-            time: now.wall,
-            actor: request.actor,
-            access: Access::File,
-            key: request.key,
-            fields,
-            purpose: request.purpose.clone(),
-            result,
-            previous: Hash32::ZERO,
-        })?;
-        self.sync()?;
-        Ok(outcome)
-    }
-
-    fn look_up_file(&mut self, request: &OpenRequest) -> Result<Result<OpenedFile, ReadRefusal>, VaultError> {
-        let key = &request.key;
         let field = ReadRequest {
             actor: request.actor,
-            key: *key,
+            key: request.key,
             fields: Some([request.file.slot].into_iter().collect()),
             purpose: request.purpose.clone(),
             access: Access::File,
         };
-        let shown = match self.look_up(&field)? {
+        let outcome = self.look_up_file(request, &field)?;
+        self.record_read(&field, outcome.as_ref().map(|_| [request.file.slot].into_iter().collect()))?;
+        Ok(outcome)
+    }
+
+    /// `field` is the reading of the field that names the file.
+    fn look_up_file(
+        &mut self,
+        request: &OpenRequest,
+        field: &ReadRequest,
+    ) -> Result<Result<OpenedFile, ReadRefusal>, VaultError> {
+        let key = &request.key;
+        let shown = match self.look_up(field)? {
             Ok(shown) => shown,
             Err(refusal) => return Ok(Err(refusal)),
         };

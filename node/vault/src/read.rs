@@ -97,16 +97,27 @@ impl Vault {
     pub fn read(&mut self, now: Now, request: &ReadRequest) -> Result<Result<ReadAnswer, ReadRefusal>, VaultError> {
         self.now = now;
         let outcome = self.look_up(request)?;
-        let (fields, result) = match &outcome {
-            Ok(answer) => (answer.disclosures.iter().map(|(slot, _)| *slot).collect(), "ok".to_owned()),
+        let fields = |answer: &ReadAnswer| answer.disclosures.iter().map(|(slot, _)| *slot).collect();
+        self.record_read(request, outcome.as_ref().map(fields))?;
+        Ok(outcome)
+    }
+
+    /// Counts a reading and has it, with the fields that were shown or the refusal, durably in the read audit.
+    pub(crate) fn record_read(
+        &mut self,
+        request: &ReadRequest,
+        shown: Result<FieldSet, &ReadRefusal>,
+    ) -> Result<(), VaultError> {
+        self.counters.reads += 1;
+        self.counters.reads_refused += u64::from(shown.is_err());
+        let (fields, result) = match shown {
+            Ok(fields) => (fields, "ok".to_owned()),
             Err(ReadRefusal::NotAllowed(reason)) => (FieldSet::new(), reason.clone()),
             Err(refusal) => (FieldSet::new(), refusal.code().to_owned()),
         };
-        self.counters.reads += 1;
-        self.counters.reads_refused += u64::from(outcome.is_err());
         self.record(AuditRecord {
             number: 0,
-            time: now.wall,
+            time: self.now.wall,
             actor: request.actor,
             access: request.access,
             key: request.key,
@@ -115,8 +126,7 @@ impl Vault {
             result,
             previous: Hash32::ZERO,
         })?;
-        self.sync()?;
-        Ok(outcome)
+        self.sync()
     }
 
     pub(crate) fn look_up(&mut self, request: &ReadRequest) -> Result<Result<ReadAnswer, ReadRefusal>, VaultError> {

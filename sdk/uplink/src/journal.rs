@@ -12,7 +12,7 @@ use std::{path::Path, time::Duration};
 use rusqlite::{Connection, ErrorCode, OptionalExtension as _, params};
 use vouch_types::{DocumentRoot, Height, TxId, api::kind_of, document::DocumentId};
 
-use crate::{Before, Fault};
+use crate::{Before, Compared, Fault};
 
 /// Name of its file.
 pub const FILE: &str = "journal.db";
@@ -45,15 +45,6 @@ pub struct Noted<'a> {
     pub content: &'a [u8; 32],
     /// What it says, as [`crate::Applier::parts`] gives it; nothing if that is not known.
     pub parts: &'a [u8],
-}
-
-/// What a run found of a row that is another than its document on the chain.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Compared {
-    /// It would be the version after this one; with names of what changed.
-    Changed(Before, String),
-    /// The document cannot have another version now: code and reason.
-    Blocked(&'static str, String),
 }
 
 /// A journal, open and locked.

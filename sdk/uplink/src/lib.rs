@@ -41,6 +41,7 @@ pub mod record;
 pub mod rejected;
 mod sorter;
 pub mod source;
+pub mod standing;
 pub mod value;
 mod work;
 
@@ -53,10 +54,11 @@ pub use budget::{Budget, Held};
 pub use fault::Fault;
 pub use found::{Bytes, Found, HEAD_BYTES, Opener, Original};
 #[cfg(feature = "native")]
-pub use journal::{Compared, Journal, Noted, Outcome};
+pub use journal::{Journal, Noted, Outcome};
 pub use keys::{Numbers, UplinkKey};
 pub use mapping::{Mapping, MappingFile, WhenChanged};
 pub use plan::{Plan, Summary};
 pub use reason::Reason;
 pub use record::{Node, Place, Record};
 pub use source::{Item, Reader};
+pub use standing::{Becomes, Change, Changes, Compared, Standing, There};

@@ -12,8 +12,9 @@ use crate::{
 };
 
 /// What an uplink may have signed. A page that was led astray gets no signature under a grant or a ballot here.
-const SIGNED: [(&str, &str); 4] = [
+const SIGNED: [(&str, &str); 5] = [
     (document::CONTRACT, document::method::SUBMIT),
+    (document::CONTRACT, document::method::REVISE),
     (document::CONTRACT, "sign"),
     (document::CONTRACT, "sign_for"),
     (relation::CONTRACT, "register_subjects"),

@@ -7,20 +7,21 @@ use serde_json::{Value, json};
 use vouch_privacy::{RecipientKey, SchemaFields};
 use vouch_types::{
     ChainId, Hash32,
-    api::{Language, Problem},
+    api::{HexBytes, Language, Problem, kind_of},
     document::Schema,
 };
 use vouch_uplink::{
-    Applier, Plan, Record, Summary, UplinkKey,
+    Applier, Becomes, Before, Changes, Plan, Record, Summary, UplinkKey, WhenChanged,
     plan::{Bad, Job as Planned},
     rejected::{self, Writer},
+    standing,
 };
 
 use crate::{
     Fault,
     mapping::mapping_of,
     read,
-    state::{self, Job, Source},
+    state::{self, Job, Source, Waiting},
     told, told_all, written,
 };
 
@@ -99,7 +100,7 @@ pub fn check(input: &[u8]) -> Result<Vec<u8>, Fault> {
     let mut plan = Plan::new(vec![applier], vec![Planned { found: found.clone(), map: 0, after: None }]);
     let summary = plan.check(Path::new(""), &mut page::seen).map_err(|fault| told(&fault))?;
     let answer = json!({ "summary": summary, "first": first(&plan), "fingerprint": fingerprint,
-        "titles": titles(&summary), "rejected_name": rejected::name_of(&found) });
+        "titles": titles(codes_of(&summary)), "rejected_name": rejected::name_of(&found) });
     let rejected = writer(&found);
     state::set_job(Job {
         plan,
@@ -110,18 +111,27 @@ pub fn check(input: &[u8]) -> Result<Vec<u8>, Fault> {
         schema,
         fields,
         cursor: None,
+        changes: Changes::all_new(0, 1),
+        order: Default::default(),
+        compared: BTreeMap::new(),
+        when: None,
         waiting: BTreeMap::new(),
         given: 0,
+        kept_back: 0,
+        skipped: 0,
         rejected,
         unkept: 0,
     });
     written(&answer)
 }
 
-/// What the codes of faults are called and how to mend them, in English and Chinese.
-fn titles(summary: &Summary) -> BTreeMap<&'static str, [[String; 2]; 2]> {
+fn codes_of(summary: &Summary) -> impl Iterator<Item = &'static str> {
     let faults = summary.schemas.iter().flat_map(|schema| schema.faults.keys().copied());
-    let codes = faults.chain(summary.broken.iter().map(|fault| fault.code));
+    faults.chain(summary.broken.iter().map(|fault| fault.code))
+}
+
+/// What the codes of faults are called and how to mend them, in English and Chinese.
+pub(crate) fn titles(codes: impl Iterator<Item = &'static str>) -> BTreeMap<&'static str, [[String; 2]; 2]> {
     let both = |code: &'static str| {
         let english = Problem::new(code, "");
         let chinese = english.clone().translated(Language::Chinese);
@@ -161,18 +171,45 @@ fn hidden(value: &Value) -> Value {
     }
 }
 
-/// Begins to give out rows, from the first on. What was under way is forgotten.
+/// Begins to give out rows to be compared, from the first on. What was found before is forgotten.
 ///
 /// # Errors
 /// `uplink.*` when the file cannot be opened any more.
-pub fn begin(_: &[u8]) -> Result<Vec<u8>, Fault> {
+pub fn begin_comparing(_: &[u8]) -> Result<Vec<u8>, Fault> {
     state::with_job(|job| {
-        job.cursor = Some(job.plan.cursor(0).map_err(|fault| told(&fault))?);
-        job.rejected = writer(&job.found);
-        job.waiting.clear();
-        job.unkept = 0;
+        (job.changes, job.order, job.when) = (Changes::all_new(0, 1), Default::default(), None);
+        job.compared.clear();
+        rewind(job)?;
         written(&Value::Null)
     })
+}
+
+#[derive(Deserialize)]
+struct BeginInput {
+    #[serde(default)]
+    changed: WhenChanged,
+}
+
+/// Begins to give out rows to be sent, from the first on. What was under way is forgotten. Input: what becomes of rows that were found
+/// to have changed, as JSON.
+///
+/// # Errors
+/// `uplink.*` when the file cannot be opened any more.
+pub fn begin(input: &[u8]) -> Result<Vec<u8>, Fault> {
+    let BeginInput { changed } = read(input)?;
+    state::with_job(|job| {
+        job.when = Some(changed);
+        rewind(job)?;
+        written(&Value::Null)
+    })
+}
+
+fn rewind(job: &mut Job) -> Result<(), Fault> {
+    job.cursor = Some(job.plan.cursor(0).map_err(|fault| told(&fault))?);
+    job.rejected = writer(&job.found);
+    job.waiting.clear();
+    (job.unkept, job.kept_back, job.skipped) = (0, 0, 0);
+    Ok(())
 }
 
 #[derive(Deserialize)]
@@ -180,8 +217,8 @@ struct NextInput {
     limit: usize,
 }
 
-/// The next documents, each with its number in this module, document and keyed hash of its content. Those at fault go to the rejected
-/// ones.
+/// The next documents, each with its number in this module, document, keyed hash of its content and the version that it follows. Those
+/// at fault go to the rejected ones, those that changed where they were said to.
 ///
 /// # Errors
 /// `uplink.*` when the file changed since it was checked.
@@ -195,12 +232,29 @@ pub fn next(input: &[u8]) -> Result<Vec<u8>, Fault> {
                 break;
             };
             let Some((records, row)) = next else { continue };
+            let compared = job.compared.get(&row.id).cloned();
+            let before = match job.when.zip(compared).map(|(when, compared)| compared.becomes(&row, when)) {
+                None => None,
+                Some(Becomes::Version(before)) => Some(before),
+                Some(Becomes::Skipped) => {
+                    job.skipped += 1;
+                    continue;
+                }
+                Some(Becomes::Rejected(fault)) => {
+                    job.kept_back += 1;
+                    keep(job, &records, &[fault])?;
+                    continue;
+                }
+            };
             job.given += 1;
-            let content: String = row.content.iter().map(|byte| format!("{byte:02x}")).collect();
-            rows.push(json!({ "n": job.given, "id": row.id, "content": content, "place": row.place.to_string() }));
-            job.waiting.insert(job.given, (records, row));
+            rows.push(json!({ "n": job.given, "id": row.id, "content": HexBytes(row.content.to_vec()),
+                "place": row.place.to_string(), "version": Before::next(before.as_ref()) }));
+            job.waiting.insert(job.given, Waiting { records, row, before });
         }
-        written(&json!({ "rows": rows, "end": is_end, "rejected": job.rejected.count + job.unkept }))
+        let rejected = job.rejected.count + job.unkept;
+        written(
+            &json!({ "rows": rows, "end": is_end, "rejected": rejected, "kept_back": job.kept_back, "skipped": job.skipped }),
+        )
     })
 }
 
@@ -235,24 +289,36 @@ struct RowInput {
     n: u64,
 }
 
-/// A row is final, or was before.
+/// A row is final, or was before. Answers what is to be noted of it, so that later runs can tell what changed.
 ///
 /// # Errors
 /// `client.bad_input`.
 pub fn done(input: &[u8]) -> Result<Vec<u8>, Fault> {
     let RowInput { n } = read(input)?;
     state::with_job(|job| {
-        job.row(n)?;
-        job.waiting.remove(&n);
-        written(&Value::Null)
+        let row = job.end(n)?.row;
+        written(&json!({ "parts": HexBytes(job.applier()?.parts(&row)) }))
     })
+}
+
+/// Why a row that was given out is rejected.
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Why {
+    /// Its number is another content's on the chain, or by now another version's.
+    MovedOn,
+    /// Another content of it waits at the node.
+    Staged,
+    /// Node or contract refused it: their code, what they said.
+    Refused(String, String),
+    /// Its document cannot have a version now: code, reason.
+    Hindered(String, String),
 }
 
 #[derive(Deserialize)]
 struct RejectInput {
     n: u64,
-    /// What node or contract said; `None` when the number is another content's on the chain.
-    refusal: Option<(String, String)>,
+    why: Why,
 }
 
 /// A document was refused: its rows go to the rejected ones. Answers how many those are.
@@ -260,15 +326,19 @@ struct RejectInput {
 /// # Errors
 /// `client.bad_input`.
 pub fn reject(input: &[u8]) -> Result<Vec<u8>, Fault> {
-    let RejectInput { n, refusal } = read(input)?;
+    let RejectInput { n, why } = read(input)?;
     state::with_job(|job| {
-        job.row(n)?;
-        let Some((records, row)) = job.waiting.remove(&n) else { return written(&Value::Null) };
-        let (code, reason) = match refusal {
-            Some((code, text)) => ("uplink.refused", format!("[{code}] {text}")),
-            None => ("uplink.changed", format!("document {} was made of this number with another content", row.id)),
+        let Waiting { records, row, before } = job.end(n)?;
+        let fault = match why {
+            Why::MovedOn => standing::moved_on(&row, before.as_ref()),
+            Why::Staged => standing::staged(&row, before.as_ref()),
+            Why::Refused(code, text) => standing::refused(&row, &code, &text),
+            Why::Hindered(code, reason) => {
+                let code = kind_of(&code).map_or("uplink.changed", |kind| kind.code);
+                vouch_uplink::Fault::new(code, row.place.to_string(), reason)
+            }
         };
-        keep(job, &records, &[vouch_uplink::Fault::new(code, row.place.to_string(), reason)])?;
+        keep(job, &records, &[fault])?;
         written(&json!({ "rejected": job.rejected.count + job.unkept }))
     })
 }
@@ -278,8 +348,8 @@ pub fn reject(input: &[u8]) -> Result<Vec<u8>, Fault> {
 /// # Errors
 /// `uplink.*`.
 pub fn faulty(_: &[u8]) -> Result<Vec<u8>, Fault> {
-    begin(&[])?;
     state::with_job(|job| {
+        rewind(job)?;
         while take(job)?.is_some() {}
         job.cursor = None;
         written(&json!({ "count": job.rejected.count, "unkept": job.unkept }))

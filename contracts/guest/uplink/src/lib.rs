@@ -5,11 +5,13 @@
 //!
 //! ```text
 //! key; look --> columns, samples, guesses; check --> summary, faults by cell
+//! begin_comparing; next --> rows with ids; compare(row) --> what to ask of it, how it stands; changes --> names of what changed
 //! begin; next --> rows with ids; seal(row) --> delivery to stage, calls to sign; done(row) or reject(row); rejected --> file to mend
 //! ```
 
 pub use page::{Fault, read, written};
 
+pub mod compare;
 pub mod job;
 pub mod mapping;
 pub mod sample;
@@ -31,6 +33,14 @@ page::module! {
     mapping_of = mapping::of_text;
     /// See [`job::check`].
     check = job::check;
+    /// See [`job::begin_comparing`].
+    begin_comparing = job::begin_comparing;
+    /// See [`compare::compare`].
+    compare = compare::compare;
+    /// See [`compare::changes`].
+    changes = compare::changes;
+    /// See [`compare::hindered`].
+    hindered = compare::hindered;
     /// See [`job::begin`].
     begin = job::begin;
     /// See [`job::next`].

@@ -8,8 +8,14 @@ use std::{
 use page::{Fault, HostFile};
 use serde::Deserialize;
 use vouch_privacy::{RecipientKey, SchemaFields};
-use vouch_types::{ChainId, document::Schema};
-use vouch_uplink::{Found, Numbers, Plan, Record, Row, UplinkKey, plan::Cursor, rejected::Writer, source::Kind};
+use vouch_types::{
+    ChainId,
+    document::{DocumentId, Schema},
+};
+use vouch_uplink::{
+    Applier, Before, Changes, Compared, Found, Numbers, Plan, Record, Row, UplinkKey, WhenChanged, plan::Cursor,
+    rejected::Writer, source::Kind,
+};
 
 use crate::told;
 
@@ -52,18 +58,50 @@ pub(crate) struct Job {
     pub(crate) schema: Schema,
     pub(crate) fields: SchemaFields,
     pub(crate) cursor: Option<Cursor>,
-    /// Documents that were given out and not ended, with the rows they are of.
-    pub(crate) waiting: BTreeMap<u64, (Vec<Record>, Row)>,
+    /// How the rows stand to what is on the chain, as far as they were compared.
+    pub(crate) changes: Changes,
+    /// In which order the rows stand that it shows: those that changed, and those that cannot be changed.
+    pub(crate) order: [Vec<u64>; 2],
+    /// What was found of rows that are another than their documents on the chain.
+    pub(crate) compared: BTreeMap<DocumentId, Compared>,
+    /// What becomes of those; nothing while they are compared.
+    pub(crate) when: Option<WhenChanged>,
+    /// Documents that were given out and not ended.
+    pub(crate) waiting: BTreeMap<u64, Waiting>,
     pub(crate) given: u64,
+    /// Documents that were not given out because they changed: rejected, and passed over.
+    pub(crate) kept_back: u64,
+    pub(crate) skipped: u64,
     pub(crate) rejected: Writer<Vec<u8>>,
     /// Rejected rows that are not in the file because it would be too large.
     pub(crate) unkept: u64,
 }
 
+/// A document under way, with the records that it is of.
+pub(crate) struct Waiting {
+    pub(crate) records: Vec<Record>,
+    pub(crate) row: Row,
+    /// The version that it follows.
+    pub(crate) before: Option<Before>,
+}
+
 impl Job {
-    pub(crate) fn row(&self, number: u64) -> Result<&(Vec<Record>, Row), Fault> {
-        self.waiting.get(&number).ok_or_else(|| Fault::new("client.bad_input", format!("no row {number} is under way")))
+    pub(crate) fn row(&self, number: u64) -> Result<&Waiting, Fault> {
+        self.waiting.get(&number).ok_or_else(|| no_row(number))
     }
+
+    /// A row that is at its end.
+    pub(crate) fn end(&mut self, number: u64) -> Result<Waiting, Fault> {
+        self.waiting.remove(&number).ok_or_else(|| no_row(number))
+    }
+
+    pub(crate) fn applier(&self) -> Result<&Applier, Fault> {
+        self.plan.appliers.first().ok_or_else(|| Fault::new("client.bad_input", "there is no mapping"))
+    }
+}
+
+fn no_row(number: u64) -> Fault {
+    Fault::new("client.bad_input", format!("no row {number} is under way"))
 }
 
 fn held<T>(of: &'static Mutex<T>) -> MutexGuard<'static, T> {

@@ -1,7 +1,9 @@
 // Which rows are final, in this browser: ids, keyed hashes and transactions, no values. It saves work; what prevents a second
 // document is the id, which the chain takes once.
 
-export interface Final { content: string; tx: string | null; height: number; time: number | null }
+/** What is noted of a row's document. `parts` tell later what changed; `open` says that a version behind may have been sent. Entries of
+ *  before have neither, and are of the first version. */
+export interface Final { content: string; tx: string | null; height: number; time: number | null; version?: number; parts?: string; open?: boolean }
 
 const [NAME, STORE] = ['vouch-uplink', 'finals'];
 

@@ -5,13 +5,14 @@ import { bytesOf } from '../reader';
 import { session } from '../session.svelte';
 import type { Member, Problem } from '../types';
 import { NotProven } from '../verifier';
+import { compareRow } from './compare';
 import { Engine } from './engine';
 import { Journal } from './journal';
 import { clean, whole } from './mapping';
 import { progress } from './progress.svelte';
 import { members, provenSchema, recipientOf, schemas } from './schemas';
 import { sendRow, type Ended } from './send';
-import type { Checked, Look, Mapping, Receipt, Row, SchemaRecord } from './types';
+import type { Changes, Checked, Look, Mapping, Receipt, Row, Rows, SchemaRecord, Titles, WhenChanged } from './types';
 
 export const STEPS = ['source', 'mapping', 'check', 'confirm', 'run'] as const;
 export type Step = (typeof STEPS)[number];
@@ -35,6 +36,8 @@ class Uplink {
   step = $state<Step>('source');
   busy = $state('');
   seen = $state(0);
+  /** Documents that were compared with the chain, while they are. */
+  compared = $state<number | null>(null);
   problem = $state<Problem | null>(null);
   lie = $state('');
 
@@ -48,14 +51,25 @@ class Uplink {
   /** Whether the key of ids came out of a file. */
   keyed = $state('');
   checked = $state.raw<Checked | null>(null);
+  /** How the documents stand to what is on the chain; nothing for a file that cannot be read to its end. */
+  changes = $state.raw<Changes | null>(null);
+  changeTitles = $state.raw<Titles>({});
+  /** What becomes of rows that changed. */
+  changed = $state<WhenChanged>('reject');
   draft = $state.raw<Draft | null>(null);
 
   phase = $state<Phase>('idle');
   sent = $state(0);
+  /** New versions among them. */
+  versions = $state(0);
   already = $state(0);
+  /** Documents that are another content on the chain and were left so. */
+  skipped = $state(0);
   rejected = $state(0);
   /** Of the documents, those that node or contract refused; rows that were at fault before are not among them. */
   refused = $state(0);
+  /** Documents that were rejected because they changed. */
+  keptBack = $state(0);
   receipts = $state.raw<Receipt[]>([]);
   began = $state(0);
   ended = $state(0);
@@ -68,7 +82,9 @@ class Uplink {
 
   schema = $derived(this.schemas.find((one) => one.definition.name === this.mapping?.schema) ?? null);
   documents = $derived(this.checked?.summary.documents ?? 0);
-  settled = $derived(this.sent + this.already + this.refused);
+  /** New ones, and new versions where somebody wants them. */
+  leaving = $derived(this.changes ? this.changes.new + (this.changed === 'version' ? this.changes.changed : 0) : this.documents);
+  settled = $derived(this.sent + this.already + this.refused + this.keptBack + this.skipped);
   left = $derived(this.rate > 0 ? Math.max(0, this.documents - this.settled) / this.rate : null);
 
   isRunning(): boolean {
@@ -109,8 +125,8 @@ class Uplink {
       const engine = await this.#started();
       [this.schemas, this.members] = await Promise.all([schemas(), members()]);
       const look = await engine.look(file, this.schemas, {});
-      [this.file, this.look, this.checked] = [file, look, null];
-      [this.sent, this.already, this.rejected, this.receipts, this.phase, this.#all] = [0, 0, 0, [], 'idle', []];
+      [this.file, this.look, this.checked, this.phase] = [file, look, null, 'idle'];
+      this.#zero();
       this.draft = this.#kept();
       const kept = this.draft && this.#isOf(this.draft, file) ? this.draft.mapping : this.mapping && isMended(file.name) ? $state.snapshot(this.mapping) as Mapping : null;
       if (kept && this.schemas.some((one) => one.definition.name === kept.schema)) [this.mapping, this.sure] = [whole(kept), {}];
@@ -170,10 +186,42 @@ class Uplink {
       if (!recipient) throw new Error(`${member} has no encryption key on the chain`);
       const issue = { chain: pin.pinned?.chain ?? pin.told, member, recipient, schema, mapping: clean($state.snapshot(mapping) as Mapping) };
       this.checked = await (await this.#started()).check(file, issue, (count) => { this.seen = count; session.use(); });
-      [this.sent, this.already, this.rejected, this.receipts, this.phase, this.#all] = [0, 0, 0, [], 'idle', []];
+      this.phase = 'idle';
+      this.#zero();
+      this.changes = null;
+      if (this.checked.summary.documents && !this.checked.summary.broken.length) await this.#compare(file, this.checked);
+      this.changed = mapping.changed ?? 'reject';
       this.step = 'check';
       this.#keep();
     });
+  }
+
+  #zero() {
+    [this.sent, this.versions, this.already, this.skipped, this.rejected, this.refused, this.keptBack] = [0, 0, 0, 0, 0, 0, 0];
+    [this.receipts, this.#all] = [[], []];
+  }
+
+  /** Every row against the chain, before anything leaves. */
+  async #compare(file: File, { fingerprint }: Checked): Promise<void> {
+    const engine = await this.#started();
+    const journal = await Journal.open(pin.pinned?.chain ?? pin.told, fingerprint);
+    try {
+      this.compared = 0;
+      await engine.beginComparing(file);
+      const next = rowsOf(engine, file, () => undefined);
+      await all(async (isOver) => {
+        for (let row = await next(); row && !isOver(); row = await next()) {
+          await compareRow(engine, journal, row);
+          this.compared = (this.compared ?? 0) + 1;
+          session.use();
+        }
+      });
+      const { changes, titles } = await engine.changes();
+      [this.changes, this.changeTitles] = [changes, titles];
+    } finally {
+      journal.close();
+      this.compared = null;
+    }
   }
 
   /** Rows at fault as a file, before anything is sent. */
@@ -194,16 +242,17 @@ class Uplink {
 
   receiptsFile(): Blob {
     const cell = (value: string) => (/[",\n]/.test(value) ? `"${value.replaceAll('"', '""')}"` : value);
-    const lines = this.#all.map((one) => [cell(one.place), one.id, one.tx ?? '', one.height, one.time === null ? '' : new Date(one.time).toISOString()].join(','));
-    return new Blob([`\ufeff${['place,document,transaction,height,time', ...lines].join('\r\n')}\r\n`], { type: 'text/csv' });
+    const lines = this.#all.map((one) => [cell(one.place), one.id, one.tx ?? '', one.height, one.time === null ? '' : new Date(one.time).toISOString(), one.version].join(','));
+    return new Blob([`\ufeff${['place,document,transaction,height,time,version', ...lines].join('\r\n')}\r\n`], { type: 'text/csv' });
   }
 
   /** Sends everything that is not final yet; again after a stop, too. */
   async run(): Promise<void> {
     const { file, checked } = this;
     if (this.isRunning() || !file || !checked) return;
-    [this.phase, this.problem, this.lie, this.sent, this.already, this.rejected, this.refused] = ['running', null, '', 0, 0, 0, 0];
-    [this.began, this.ended, this.rate, this.#recent, this.#all, this.receipts] = [Date.now(), 0, 0, [], [], []];
+    [this.phase, this.problem, this.lie] = ['running', null, ''];
+    this.#zero();
+    [this.began, this.ended, this.rate, this.#recent] = [Date.now(), 0, 0, []];
     [progress.running, progress.done, progress.total] = [true, 0, checked.summary.documents];
     this.step = 'run';
     addEventListener('beforeunload', warn);
@@ -233,26 +282,14 @@ class Uplink {
   };
 
   async #send(engine: Engine, file: File, journal: Journal): Promise<void> {
-    await engine.begin(file);
-    const waiting: Row[] = [];
+    await engine.begin(file, this.changed);
     const deferred: Row[] = [];
-    let [isEnd, failure] = [false, undefined as unknown];
-    let fetching: Promise<void> | null = null;
-    const isStopped = () => this.phase !== 'running' || failure !== undefined;
-    const fetch = async () => {
-      const found = await engine.next(file, FETCHED);
-      waiting.push(...found.rows);
-      isEnd = found.end;
+    const next = rowsOf(engine, file, (found) => {
       this.rejected = Math.max(this.rejected, found.rejected);
-    };
-    const next = async (): Promise<Row | undefined> => {
-      while (!waiting.length && !isEnd) {
-        fetching ??= fetch().finally(() => { fetching = null; });
-        await fetching;
-      }
-      return waiting.shift();
-    };
-    const work = async (take: () => Promise<Row | undefined>, mayWait: boolean) => {
+      [this.keptBack, this.skipped] = [found.kept_back, found.skipped];
+    });
+    const work = (take: () => Promise<Row | undefined>, mayWait: boolean) => async (isOver: () => boolean) => {
+      const isStopped = () => this.phase !== 'running' || isOver();
       for (;;) {
         if (isStopped()) return;
         const row = await take();
@@ -262,36 +299,39 @@ class Uplink {
         else await this.#settle(engine, journal, row, ended);
       }
     };
-    const all = async (take: () => Promise<Row | undefined>, mayWait: boolean) => {
-      const one = () => work(take, mayWait).catch((error: unknown) => { failure ??= error; });
-      await Promise.all(Array.from({ length: UNDER_WAY }, one));
-      if (failure !== undefined) throw failure;
-    };
-    await all(next, true);
+    await all(work(next, true));
     // What was referred to within the same file is final by now.
-    await all(() => Promise.resolve(deferred.shift()), false);
+    await all(work(() => Promise.resolve(deferred.shift()), false));
   }
 
   async #row(engine: Engine, journal: Journal, row: Row, isStopped: () => boolean): Promise<Ended> {
     const known = await journal.get(row.id);
-    if (known && known.content !== row.content) return { how: 'changed' };
-    if (known) return { how: 'already', receipt: { place: row.place, id: row.id, tx: known.tx, height: known.height, time: known.time } };
+    if (known && !known.open && known.content === row.content) {
+      const { tx, height, time, version = 1 } = known;
+      return { how: 'already', receipt: { place: row.place, id: row.id, version, tx, height, time }, noted: true };
+    }
+    if (known && row.version === 1) return { how: 'refused', why: 'moved_on' };
+    // A version may be sent from here on: what the chain has is asked if this breaks off.
+    if (known) await journal.put(row.id, { ...known, open: true });
     return sendRow(engine, row, isStopped);
   }
 
   async #settle(engine: Engine, journal: Journal, row: Row, ended: Ended): Promise<void> {
     if (ended.how === 'left') return;
     if (ended.how === 'sent' || ended.how === 'already') {
-      const { tx, height, time } = ended.receipt;
-      await journal.put(row.id, { content: row.content, tx, height, time });
-      await engine.done(row);
+      const { tx, height, time, version } = ended.receipt;
+      const { parts } = await engine.done(row);
+      if (ended.how === 'sent' || !ended.noted) await journal.put(row.id, { content: row.content, tx, height, time, version, parts });
       this.#all.push(ended.receipt);
-      if (ended.how === 'sent') this.sent += 1;
-      else this.already += 1;
+      if (ended.how === 'already') this.already += 1;
+      else {
+        this.sent += 1;
+        if (version > 1) this.versions += 1;
+      }
       this.#tick(ended.how === 'sent');
       return;
     }
-    const { rejected } = await engine.reject(row, ended.how === 'changed' ? null : [ended.code, ended.text]);
+    const { rejected } = await engine.reject(row, ended.why);
     this.refused += 1;
     this.rejected = Math.max(this.rejected, rejected);
     this.#tick(false);
@@ -315,7 +355,7 @@ class Uplink {
   /** Another file; the mapping stays, for one with mended rows. */
   again() {
     if (this.isRunning()) return;
-    [this.step, this.file, this.look, this.checked, this.problem, this.lie, this.phase] = ['source', null, null, null, null, '', 'idle'];
+    [this.step, this.file, this.look, this.checked, this.changes, this.problem, this.lie, this.phase] = ['source', null, null, null, null, null, '', 'idle'];
   }
 
   close = () => {
@@ -323,7 +363,7 @@ class Uplink {
     this.#engine?.close();
     this.#engine = null;
     [this.step, this.file, this.look, this.checked, this.mapping, this.keyed, this.fingerprint] = ['source', null, null, null, null, '', ''];
-    [this.problem, this.lie, this.receipts, this.#all] = [null, '', [], []];
+    [this.problem, this.lie, this.changes, this.receipts, this.#all] = [null, '', null, [], []];
   };
 
   /** An uplink that a reload or a sign-out broke off. */
@@ -361,6 +401,34 @@ class Uplink {
       // There was none.
     }
   }
+}
+
+/** Rows of a file, one after the other, fetched from the module some at a time; `heard` gets what it says besides. */
+function rowsOf(engine: Engine, file: File, heard: (found: Rows) => void): () => Promise<Row | undefined> {
+  const waiting: Row[] = [];
+  let isEnd = false;
+  let fetching: Promise<void> | null = null;
+  const fetch = async () => {
+    const found = await engine.next(file, FETCHED);
+    waiting.push(...found.rows);
+    isEnd = found.end;
+    heard(found);
+  };
+  return async () => {
+    while (!waiting.length && !isEnd) {
+      fetching ??= fetch().finally(() => { fetching = null; });
+      await fetching;
+    }
+    return waiting.shift();
+  };
+}
+
+/** Some of the same work beside each other; when one of it fails, the others end. */
+async function all(work: (isOver: () => boolean) => Promise<void>): Promise<void> {
+  let failure: { error: unknown } | null = null;
+  const one = () => work(() => failure !== null).catch((error: unknown) => { failure ??= { error }; });
+  await Promise.all(Array.from({ length: UNDER_WAY }, one));
+  if (failure) throw (failure as { error: unknown }).error;
 }
 
 /** Written by an uplink: rows that were rejected. */

@@ -93,9 +93,13 @@ impl Applier {
         self.names_part(row, &said).into_iter().chain(parts).collect()
     }
 
-    /// Names of what changed since [`Applier::parts`] were noted, and whether these are all: what is said no more has no name there.
+    /// Names of what changed since [`Applier::parts`] were noted, and whether these are all: what is said no more has no name there, and
+    /// where nothing was noted nothing has.
     #[must_use]
     pub fn changed_since(&self, row: &Row, parts: &[u8]) -> (Vec<String>, bool) {
+        if parts.is_empty() {
+            return (Vec::new(), false);
+        }
         let (noted, _) = parts.as_chunks::<PART_BYTES>();
         let noted: BTreeSet<&[u8; PART_BYTES]> = noted.iter().collect();
         let said = self.said(row);
@@ -160,6 +164,24 @@ impl Applier {
         // Slots are those of the schema's version.
         if !is_other_schema && self.public_slots(row) != slots_of(version) {
             difference.names.push(PUBLIC.to_owned());
+        }
+        Ok(difference)
+    }
+
+    /// The same where some names follow from what was noted of the version: they are told when nothing is shown.
+    ///
+    /// # Errors
+    /// As [`Applier::difference`].
+    pub fn difference_beside(
+        &self,
+        row: &Row,
+        version: &NewVersion,
+        shown: Option<&BTreeMap<String, Value>>,
+        noted: Vec<String>,
+    ) -> io::Result<Difference> {
+        let mut difference = self.difference(row, version, shown)?;
+        if shown.is_none() && !noted.is_empty() {
+            difference.names = noted;
         }
         Ok(difference)
     }

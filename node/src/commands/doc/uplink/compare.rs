@@ -14,28 +14,19 @@ use std::{collections::BTreeMap, io::Write, sync::Arc};
 
 use futures::{StreamExt as _, stream};
 use parking_lot::Mutex;
-use serde::Serialize;
 use serde_json::Value;
 use vouch_sdk::{Client, DocumentDraft, Error, Issuing, Verdict};
-use vouch_types::document::{Document, DocumentId, ErasureState, Version, VersionState};
+use vouch_types::document::{ErasureState, Version};
 use vouch_uplink::{
-    Applier, Before, Budget, Compared, Difference, Fault, Journal, Noted, Outcome, Plan, Row, WhenChanged,
+    Applier, Before, Budget, Changes, Difference, Fault, Journal, Noted, Outcome, Plan, Row, Standing, There,
+    standing::purpose_of,
 };
 
 use super::{
-    document::{draft_of, hindrance, order_of, refusal},
+    document::{draft_of, order_of, refusal},
     refused, refused_all,
     send::{HELD_BYTES, Read, read_ahead},
 };
-
-/// Changed rows, and rows that cannot be changed, that a summary shows.
-const SHOWN_MAX: usize = 50;
-/// What a reading is for under a schema without purposes.
-const ANY_PURPOSE: &str = "uplink";
-/// Names of one row that a reason has.
-const NAMES_MAX: usize = 12;
-/// Versions before the newest that are looked at for the same content.
-const EARLIER_MAX: u32 = 16;
 
 /// What is compared with what.
 pub(super) struct Comparison {
@@ -47,58 +38,6 @@ pub(super) struct Comparison {
     pub(super) concurrency: usize,
 }
 
-/// How the rows of a plan stand to what is on the chain.
-#[derive(Debug, Default, Serialize)]
-pub(super) struct Changes {
-    /// Documents that are not there.
-    pub(super) new: u64,
-    /// Documents that are there with another content.
-    pub(super) changed: u64,
-    /// Changed ones that say what an earlier version said: an older export, or a correction that was taken back.
-    pub(super) again: u64,
-    /// Documents that are there as they are.
-    pub(super) unchanged: u64,
-    /// Documents that are there with another content and cannot have a new version now.
-    pub(super) blocked: u64,
-    /// The first of the changed ones.
-    pub(super) rows: Vec<Change>,
-    /// The first of those that cannot have a new version.
-    pub(super) faults: Vec<Fault>,
-    /// Changed ones by mapping.
-    #[serde(skip)]
-    pub(super) by_map: Vec<u64>,
-}
-
-/// A row that would be a new version.
-#[derive(Debug, Clone, Serialize)]
-pub(super) struct Change {
-    /// Where it stands.
-    pub(super) place: String,
-    /// Its business number, where that is nothing sensitive.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) number: Option<String>,
-    /// The schema.
-    pub(super) schema: String,
-    /// The document.
-    pub(super) document: DocumentId,
-    /// Its version on the chain.
-    pub(super) version: u32,
-    /// Names of what changed, never values.
-    pub(super) fields: Vec<String>,
-    /// The earlier version that said the same.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) again: Option<u32>,
-}
-
-/// How a row stands.
-enum Standing {
-    New,
-    Same,
-    /// Behind which version, with names of what changed, and the earlier version that said the same.
-    Changed(Before, Vec<String>, Option<u32>),
-    Blocked(&'static str, String),
-}
-
 /// What came of something that was read.
 enum Looked {
     Row(Box<Row>, Standing),
@@ -106,59 +45,6 @@ enum Looked {
     Fault,
     /// That was all.
     End,
-}
-
-/// A document on the chain with its newest version.
-struct There {
-    document: Document,
-    latest: Version,
-}
-
-impl Changes {
-    /// Nothing of a plan is on the chain, as under a key that was just made.
-    pub(super) fn all_new(documents: u64, maps: usize) -> Self {
-        Self { new: documents, by_map: vec![0; maps], ..Self::default() }
-    }
-
-    /// How many documents leave: new ones and new versions.
-    pub(super) fn leaving(&self, when: &[WhenChanged]) -> u64 {
-        let versions = when.iter().zip(&self.by_map).filter(|(when, _)| **when == WhenChanged::Version);
-        self.new + versions.map(|(_, count)| count).sum::<u64>()
-    }
-
-    fn add(&mut self, map: usize, (applier, row): (&Applier, &Row), standing: &Standing) -> Option<Change> {
-        match standing {
-            Standing::New => self.new += 1,
-            Standing::Same => self.unchanged += 1,
-            &Standing::Blocked(code, ref reason) => {
-                self.blocked += 1;
-                if self.faults.len() < SHOWN_MAX {
-                    self.faults.push(Fault::new(code, row.place.to_string(), reason.clone()));
-                }
-            }
-            Standing::Changed(before, fields, again) => {
-                self.changed += 1;
-                self.again += u64::from(again.is_some());
-                if let Some(count) = self.by_map.get_mut(map) {
-                    *count += 1;
-                }
-                let change = Change {
-                    place: row.place.to_string(),
-                    number: applier.shows_number().then(|| row.number.clone()),
-                    schema: applier.mapping.schema.clone(),
-                    document: row.id,
-                    version: before.version,
-                    fields: fields.clone(),
-                    again: *again,
-                };
-                if self.rows.len() < SHOWN_MAX {
-                    self.rows.push(change.clone());
-                }
-                return Some(change);
-            }
-        }
-        None
-    }
 }
 
 impl Comparison {
@@ -219,11 +105,7 @@ impl Comparison {
 
     /// For the sending, which asks nobody about what was found here.
     fn keep(&self, row: &Row, standing: &Standing) -> anyhow::Result<()> {
-        let compared = match standing {
-            Standing::New | Standing::Same => return Ok(()),
-            Standing::Changed(before, names, _) => Compared::Changed(*before, short(names)),
-            &Standing::Blocked(code, ref reason) => Compared::Blocked(code, reason.clone()),
-        };
+        let Some(compared) = standing.compared() else { return Ok(()) };
         self.journal.lock().set_compared(row.id, &compared).map_err(|fault| refused(&fault))
     }
 
@@ -244,9 +126,11 @@ impl Comparison {
             Err(error) => return Ok(blocked(&refusal(row, &error))),
         };
         let there = There { document, latest };
-        // What the journal noted of this very version is another content; the root would say the same.
-        let is_noted = matches!(known, Some(Outcome::Final { version, .. }) if version == there.latest.version);
-        if !is_noted || there.latest.state == VersionState::Rejected {
+        let noted = match known {
+            Some(Outcome::Final { version, .. }) => Some(version),
+            Some(Outcome::Begun { .. }) | None => None,
+        };
+        if there.asks_roots(noted) {
             match self.is_version(applier, issuing, (row, &draft), &there).await {
                 Ok(Some(version)) => return self.same(applier, row, version),
                 Ok(None) => {}
@@ -256,23 +140,19 @@ impl Comparison {
                 Err(error) => return Err(error.into()),
             }
         }
+        let is_noted = noted == Some(there.latest.version);
         let difference = self.difference(applier, issuing, (row, is_noted), &there).await?;
         if difference.is_none() {
             return self.same(applier, row, there.latest.version);
         }
-        if let Some((code, reason)) = hindrance(&there.document, there.latest.state) {
+        if let Some((code, reason)) = there.blocks(applier, row) {
             return Ok(Standing::Blocked(code, reason));
         }
-        if applier.has_other_owners(row, &there.latest.content) {
-            let reason = format!("document {} has another owner on the chain; no version changes that", row.id);
-            return Ok(Standing::Blocked("uplink.owner", reason));
-        }
-        let before = Before { version: there.latest.version, root: there.latest.content.root };
         let again = self.earlier(applier, issuing, (row, &draft), &there).await?;
-        Ok(Standing::Changed(before, difference.shown(), again))
+        Ok(Standing::Changed { before: there.before(), names: difference.shown(), again })
     }
 
-    /// The newest of the versions before that is just this row. Files are not read for that.
+    /// The newest of the versions before that is just this row.
     async fn earlier(
         &self,
         applier: &Applier,
@@ -280,11 +160,7 @@ impl Comparison {
         (row, draft): (&Row, &DocumentDraft),
         there: &There,
     ) -> anyhow::Result<Option<u32>> {
-        if !row.files.is_empty() {
-            return Ok(None);
-        }
-        let newest = there.latest.version;
-        for number in (newest.saturating_sub(EARLIER_MAX).max(1)..newest).rev() {
+        for number in there.earlier(row) {
             let Some(version) = self.client.document_version(row.id, number).await? else { continue };
             if self.is_root(applier, issuing, (row, draft), &version).await? {
                 return Ok(Some(number));
@@ -310,8 +186,7 @@ impl Comparison {
         if self.is_root(applier, issuing, (row, draft), &there.latest).await? {
             return Ok(Some(there.latest.version));
         }
-        let in_force = there.document.effective.filter(|_| there.latest.state == VersionState::Rejected);
-        let Some(number) = in_force else { return Ok(None) };
+        let Some(number) = there.in_force() else { return Ok(None) };
         let Some(version) = self.client.document_version(row.id, number).await? else { return Ok(None) };
         Ok(self.is_root(applier, issuing, (row, draft), &version).await?.then_some(number))
     }
@@ -323,11 +198,7 @@ impl Comparison {
         (row, draft): (&Row, &DocumentDraft),
         version: &Version,
     ) -> Result<bool, Error> {
-        let before = match (version.version.checked_sub(1), version.previous_root) {
-            (Some(version), Some(root)) => Some(Before { version, root }),
-            _ => None,
-        };
-        let order = order_of(applier, row, before.as_ref());
+        let order = order_of(applier, row, Before::of(version).as_ref());
         self.client.ordered_is_version(issuing, draft, &order, version).await
     }
 
@@ -342,20 +213,15 @@ impl Comparison {
         let mut noted = Vec::new();
         if is_noted {
             let parts = self.journal.lock().parts(row.id).map_err(|fault| refused(&fault))?;
-            let (names, is_all) =
-                if parts.is_empty() { (Vec::new(), false) } else { applier.changed_since(row, &parts) };
+            let (names, is_all) = applier.changed_since(row, &parts);
             if is_all {
                 return Ok(Difference { names, unknown: Vec::new() });
             }
             noted = names;
         }
         let shown = self.shown(issuing, row, there).await?;
-        let difference = applier.difference(row, &there.latest.content, shown.as_ref());
-        let mut difference = difference.map_err(|error| refused(&Fault::io(row.place.to_string(), &error)))?;
-        if shown.is_none() && !noted.is_empty() {
-            difference.names = noted;
-        }
-        Ok(difference)
+        let difference = applier.difference_beside(row, &there.latest.content, shown.as_ref(), noted);
+        difference.map_err(|error| refused(&Fault::io(row.place.to_string(), &error)))
     }
 
     /// What the own node shows of the newest version; `None` when the account may not read it, or the node has nothing.
@@ -368,10 +234,7 @@ impl Comparison {
         if there.document.erasure != ErasureState::None {
             return Ok(None);
         }
-        // The issuer reads for every purpose, as far as its grade goes; where a schema has none, for any.
-        let purposes = &issuing.schema().definition.purposes;
-        let purpose = purposes.iter().max_by_key(|purpose| purpose.grade);
-        let purpose = purpose.map_or(ANY_PURPOSE, |purpose| purpose.code.as_str());
+        let purpose = purpose_of(issuing.schema());
         match self.client.read_document(row.id, there.latest.version, None, purpose).await {
             Ok(read) => Ok(Some(read.fields)),
             Err(Error::Refused { problem, .. })
@@ -386,11 +249,4 @@ impl Comparison {
 
 fn blocked(fault: &Fault) -> Standing {
     Standing::Blocked(fault.code, fault.reason.to_string())
-}
-
-/// Names for a reason.
-fn short(names: &[String]) -> String {
-    let more = names.len().saturating_sub(NAMES_MAX);
-    let more = if more > 0 { format!(", … (+{more})") } else { String::new() };
-    format!("{}{more}", names.get(..NAMES_MAX).unwrap_or(names).join(", "))
 }

@@ -13,9 +13,9 @@ use tokio_util::sync::CancellationToken;
 use vouch_sdk::{Client, DocumentDraft, DraftFile, Error, Issuing, Order, Previous, SubmittedDocument, Verdict};
 use vouch_types::{
     SecretKey,
-    document::{Document, ErasureState, ReferenceEntry, VersionState},
+    document::{ReferenceEntry, VersionState},
 };
-use vouch_uplink::{Applier, Attached, Before, Fault, Journal, Noted, Outcome, Plan, Row};
+use vouch_uplink::{Applier, Attached, Before, Fault, Journal, Noted, Outcome, Plan, Row, standing};
 
 use super::refused;
 
@@ -62,6 +62,12 @@ struct Going<'a> {
     order: Order,
 }
 
+impl Going<'_> {
+    fn moved_on(&self) -> Fault {
+        standing::moved_on(self.row, self.before.as_ref())
+    }
+}
+
 impl Shared {
     /// Sends a row, as a new document or behind a version of its own, until it is final or refused.
     pub(super) async fn send(&self, row: &Row, before: Option<Before>) -> anyhow::Result<Ended> {
@@ -98,21 +104,21 @@ impl Shared {
         }
         match self.is_there(going).await? {
             Some(true) => return self.note(going, None, Ended::Already).map(Some),
-            Some(false) => return Ok(Some(Ended::Refused(moved_on(going)))),
+            Some(false) => return Ok(Some(Ended::Refused(going.moved_on()))),
             None if going.before.is_none() => return Ok(None),
             None => {}
         }
         let document = self.client.document(row.id).await?;
-        let Some(document) = document else { return Ok(Some(Ended::Refused(moved_on(going)))) };
+        let Some(document) = document else { return Ok(Some(Ended::Refused(going.moved_on()))) };
         let latest = self.client.document_version(row.id, document.latest).await?;
         let state = latest.map_or(VersionState::Erased, |version| version.state);
-        let hindrance = hindrance(&document, state);
+        let hindrance = standing::hindrance(&document, state);
         Ok(hindrance.map(|(code, reason)| Ended::Refused(Fault::new(code, row.place.to_string(), reason))))
     }
 
     /// Whether the version that a row would be is on the chain with just its content; `None` when it is not there.
     async fn is_there(&self, going: &Going<'_>) -> Result<Option<bool>, Error> {
-        let number = going.before.map_or(1, |before| before.version.saturating_add(1));
+        let number = Before::next(going.before.as_ref());
         let Some(version) = self.client.document_version(going.row.id, number).await? else { return Ok(None) };
         self.client.ordered_is_version(going.issuing, &going.draft, &going.order, &version).await.map(Some)
     }
@@ -135,8 +141,10 @@ impl Shared {
             match error.verdict() {
                 Verdict::Taken => match self.is_there(going).await? {
                     Some(true) => return self.note(going, None, Ended::Already),
-                    Some(false) => return Ok(Ended::Refused(moved_on(going))),
-                    None if error.code() == "stage.taken" => return Ok(Ended::Refused(staged(going))),
+                    Some(false) => return Ok(Ended::Refused(going.moved_on())),
+                    None if error.code() == "stage.taken" => {
+                        return Ok(Ended::Refused(standing::staged(row, going.before.as_ref())));
+                    }
                     // The node that was asked is a block behind the one that refused.
                     None => {}
                 },
@@ -220,7 +228,7 @@ impl Shared {
 
     fn note(&self, going: &Going<'_>, done: Option<&SubmittedDocument>, ended: Ended) -> anyhow::Result<Ended> {
         let Going { row, before, applier, .. } = going;
-        let version = before.map_or(1, |before| before.version.saturating_add(1));
+        let version = Before::next(before.as_ref());
         let noted = Noted { version, content: &row.content, parts: &applier.parts(row) };
         let at = done.map(|done| (done.height, done.transaction));
         self.journal.lock().finish(row.id, &noted, at).map_err(|fault| refused(&fault))?;
@@ -257,98 +265,6 @@ pub(super) fn draft_of(row: &Row, issuing: &Issuing, public: &[String]) -> Resul
     })
 }
 
-/// Why a document cannot, or should not without a person's look at it, have another version: code and reason.
-pub(super) fn hindrance(document: &Document, latest: VersionState) -> Option<(&'static str, String)> {
-    let told = |code, why: &str| Some((code, format!("document {} {why}", document.id)));
-    match (document.erasure, latest) {
-        (ErasureState::Restricted, _) => return told("uplink.erased", "is kept back: its erasure was asked for"),
-        (ErasureState::Ordered, _) => return told("uplink.erased", "is being erased"),
-        (ErasureState::Erased, _) | (_, VersionState::Erased) => return told("uplink.erased", "was erased"),
-        (_, VersionState::Revoked) => return told("uplink.revoked", "was revoked"),
-        (_, VersionState::Annulled) => return told("uplink.revoked", "was annulled by a ruling"),
-        (_, VersionState::Pending) => {
-            return told("uplink.pending", &format!("has a version {} that waits for signatures", document.latest));
-        }
-        _ => {}
-    }
-    if document.disputes > 0 {
-        return told("uplink.disputed", "is in dispute");
-    }
-    if document.holds > 0 {
-        return told("uplink.held", "is under a legal hold");
-    }
-    None
-}
-
-/// A row of which a run knows only on its way that its number is another content's.
-pub(super) fn changed(row: &Row) -> Fault {
-    let reason = format!("document {} was made of this number with another content", row.id);
-    Fault::new("uplink.changed", row.place.to_string(), reason)
-}
-
-/// The document was given a version by somebody else since the summary.
-fn moved_on(going: &Going<'_>) -> Fault {
-    let row = going.row;
-    match going.before {
-        None => changed(row),
-        Some(before) => {
-            let reason = format!("document {} has another version behind {} since the check", row.id, before.version);
-            Fault::new("uplink.moved_on", row.place.to_string(), reason)
-        }
-    }
-}
-
-/// Another content waits at the node for its transaction, which a run that was ended did not send.
-fn staged(going: &Going<'_>) -> Fault {
-    let row = going.row;
-    match going.before {
-        None => changed(row),
-        Some(before) => {
-            let next = before.version.saturating_add(1);
-            let reason =
-                format!("[stage.taken] another content of version {next} of document {} waits at the node", row.id);
-            Fault::new("uplink.refused", row.place.to_string(), reason)
-        }
-    }
-}
-
 pub(super) fn refusal(row: &Row, error: &Error) -> Fault {
-    Fault::new("uplink.refused", row.place.to_string(), format!("[{}] {error}", error.code()))
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    /// What keeps a document is told first by what cannot be undone.
-    #[test]
-    fn what_keeps_a_document_has_a_code() {
-        use VersionState::{Annulled, Effective, Erased, Pending, Rejected, Revoked};
-        let document = |erasure: ErasureState, disputes: u32, holds: u32| -> Document {
-            serde_json::from_value(json!({
-                "id": "0a".repeat(16), "sequence": 1, "category_sequence": 1, "issuer_sequence": 1, "category": "Transaction",
-                "schema": "task", "issuer": "works", "created": { "height": 1, "time_ms": 1 }, "latest": 1, "effective": null,
-                "disputes": disputes, "holds": holds, "correction": false, "erasure": erasure,
-            }))
-            .unwrap()
-        };
-        let free = ErasureState::None;
-        for (document, latest, code) in [
-            (document(free, 0, 0), Effective, None),
-            (document(free, 0, 0), Rejected, None),
-            (document(free, 0, 0), Pending, Some("uplink.pending")),
-            (document(free, 0, 0), Revoked, Some("uplink.revoked")),
-            (document(free, 0, 0), Annulled, Some("uplink.revoked")),
-            (document(free, 1, 0), Effective, Some("uplink.disputed")),
-            (document(free, 0, 1), Effective, Some("uplink.held")),
-            (document(free, 1, 1), Revoked, Some("uplink.revoked")),
-            (document(ErasureState::Restricted, 1, 1), Effective, Some("uplink.erased")),
-            (document(ErasureState::Ordered, 0, 0), Effective, Some("uplink.erased")),
-            (document(ErasureState::Erased, 0, 0), Erased, Some("uplink.erased")),
-        ] {
-            assert_eq!(hindrance(&document, latest).map(|(code, _)| code), code, "{document:?} {latest:?}");
-        }
-    }
+    standing::refused(row, error.code(), &error.to_string())
 }

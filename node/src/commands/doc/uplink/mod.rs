@@ -24,9 +24,9 @@ use parking_lot::Mutex;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 use vouch_types::SecretKey;
-use vouch_uplink::{Fault, Journal, Numbers, Plan, Summary, UplinkKey, WhenChanged};
+use vouch_uplink::{Changes, Fault, Journal, Numbers, Plan, Summary, UplinkKey, WhenChanged};
 
-use self::compare::{Changes, Comparison};
+use self::compare::Comparison;
 pub use self::{
     send::{Sender, Sent},
     sources::{Prepared, prepare},
@@ -318,7 +318,8 @@ pub(super) async fn run(args: Args, global: &GlobalArgs) -> anyhow::Result<ExitC
         let (client, plan, issuings) = (client.clone(), Arc::clone(&plan), Arc::clone(&issuings));
         compared(Comparison { client, plan, issuings, journal, concurrency }, &args, global).await?
     };
-    let planned = ask::planned(args.changed.map(Into::into), &plan);
+    let mappings = plan.appliers.iter().map(|applier| applier.mapping.changed);
+    let planned = ask::planned(args.changed.map(Into::into), args.yes, mappings);
     let shown = Shown { args: &args, plan: &plan, summary: &summary, changes: &changes, fingerprint: &fingerprint };
     shown.emit((&planned, &unused, &state), global)?;
     if !summary.broken.is_empty() {
@@ -327,7 +328,7 @@ pub(super) async fn run(args: Args, global: &GlobalArgs) -> anyhow::Result<ExitC
     if let Some(code) = without_sending(&args, &plan, &summary) {
         return Ok(code);
     }
-    let when_changed = ask::settled(&planned, &changes, args.yes, global)?;
+    let when_changed = ask::settled(&planned, &changes, global)?;
     let leaving = changes.leaving(&when_changed);
     if !args.yes && leaving > 0 {
         ask::confirm(leaving, global)?;

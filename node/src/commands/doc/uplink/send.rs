@@ -23,12 +23,12 @@ use tokio_util::sync::CancellationToken;
 use vouch_sdk::{Client, Issuing};
 use vouch_types::SecretKey;
 use vouch_uplink::{
-    Applier, Before, Budget, Compared, Fault, Held, Journal, Outcome, Plan, Record, Row, WhenChanged, plan::Bad,
-    rejected::Rejected,
+    Applier, Becomes, Before, Budget, Fault, Held, Journal, Outcome, Plan, Record, Row, WhenChanged, plan::Bad,
+    rejected::Rejected, standing::changed,
 };
 
 use super::{
-    document::{Ended, Shared, changed},
+    document::{Ended, Shared},
     refused, refused_all,
     sources::mark_name,
 };
@@ -327,33 +327,25 @@ impl JobRun<'_> {
         let when = self.sender.when_changed.get(self.shared.map).copied().unwrap_or_default();
         let is_same =
             matches!(known, Some(Outcome::Final { content, is_open: false, .. }) if content == work.row.content);
-        if !is_same && compared.is_some() && when == WhenChanged::Skip {
+        let becomes = compared.filter(|_| !is_same).map(|compared| compared.becomes(&work.row, when));
+        if becomes == Some(Becomes::Skipped) {
             self.is_mark_held = true;
             self.sent.skipped += 1;
             self.sender.bar.inc(1);
             return Ok(());
         }
         self.marked(&work.records);
-        let fault = |code, reason| Fault::new(code, work.row.place.to_string(), reason);
-        match (compared, known) {
+        match (becomes, known) {
             _ if is_same => {
                 self.sent.already += 1;
                 self.sender.bar.inc(1);
                 Ok(())
             }
-            (Some(Compared::Blocked(code, reason)), _) => self.reject(&work.records, &[fault(code, reason)]),
-            (Some(Compared::Changed(before, _)), _) if when == WhenChanged::Version => {
-                self.spawn(Work { before: Some(before), ..work });
-                Ok(())
-            }
-            (Some(Compared::Changed(before, names)), _) => {
-                let (known, version) = (changed(&work.row).reason, before.version);
-                let reason = format!("{known}, in version {version}: {names}; --changed=version makes a new version");
-                self.reject(&work.records, &[fault("uplink.changed", reason)])
-            }
+            (Some(Becomes::Rejected(fault)), _) => self.reject(&work.records, &[fault]),
             (None, Some(Outcome::Final { .. })) => self.reject(&work.records, &[changed(&work.row)]),
-            (None, _) => {
-                self.spawn(work);
+            (becomes, _) => {
+                let before = becomes.and_then(Becomes::before);
+                self.spawn(Work { before, ..work });
                 Ok(())
             }
         }

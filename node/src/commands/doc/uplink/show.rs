@@ -2,12 +2,11 @@
 
 use serde_json::Value;
 use vouch_types::api::Language;
-use vouch_uplink::{Plan, Summary, WhenChanged, plan::SchemaSummary};
+use vouch_uplink::{Change, Changes, Plan, Summary, WhenChanged, plan::SchemaSummary};
 
 use super::{
     super::{super::text::Text, files::size_text},
     Sent,
-    compare::{Change, Changes},
 };
 
 /// Documents that a preview shows of each source.
