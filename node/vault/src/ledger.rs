@@ -24,8 +24,13 @@ use vouch_types::{
     },
     encode, relation,
 };
-use vouch_vault::{Chain, ChainError, ErasureStep, Facts, Listed, Question, Scope, Unattested, VersionKey};
 use wincode::SchemaRead;
+
+use crate::{
+    acts::ErasureStep,
+    chain::{Chain, ChainError, Facts, Listed, Question, Scope, Unattested},
+    words::VersionKey,
+};
 
 /// Most bytes of an answer.
 const ANSWER_BYTES_MAX: usize = 1 << 20;
@@ -51,6 +56,12 @@ pub struct LedgerChain {
     answering: Mutex<Option<(Height, bool)>>,
 }
 
+impl core::fmt::Debug for LedgerChain {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("LedgerChain")
+    }
+}
+
 /// What was answered at one height.
 #[derive(Default)]
 struct Answers {
@@ -60,6 +71,9 @@ struct Answers {
 
 impl LedgerChain {
     /// Asks through a reader; `joining` is set when it cannot answer because the node joins by a snapshot.
+    ///
+    /// # Panics
+    /// Never: the contract's name has the form of one.
     #[must_use]
     pub fn new(reader: Reader, joining: Arc<AtomicBool>) -> Self {
         let contract = ContractName::new(CONTRACT).expect("the contract's name has the form of one");
@@ -128,6 +142,9 @@ impl LedgerChain {
     }
 
     /// What the chain says of a document.
+    ///
+    /// # Errors
+    /// [`ChainError`].
     pub fn record(&self, id: &DocumentId) -> Result<Option<Document>, ChainError> {
         Ok(self.ask::<Option<Document>>(method::DOCUMENT, encode(id))?.flatten())
     }
@@ -254,7 +271,7 @@ impl Chain for LedgerChain {
     }
 }
 
-/// The inverse of [`vouch_vault::chain::party_name`].
+/// The inverse of [`crate::chain::party_name`].
 fn party_of(name: &str) -> Option<Party> {
     match name.split_once(':')? {
         ("member", member) => Some(Party::member(member)),
@@ -266,9 +283,9 @@ fn party_of(name: &str) -> Option<Party> {
 #[cfg(test)]
 mod tests {
     use vouch_types::SubjectId;
-    use vouch_vault::chain::party_name;
 
     use super::*;
+    use crate::chain::party_name;
 
     #[test]
     fn names_of_parties_lead_back_to_them() {
