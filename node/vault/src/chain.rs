@@ -152,6 +152,12 @@ pub trait Chain: Send {
     /// [`ChainError`].
     fn unattested(&self, id: &DocumentId, member: &str) -> Result<Option<Unattested>, ChainError>;
 
+    /// Which fields of a version a member has said on the chain that it holds.
+    ///
+    /// # Errors
+    /// [`ChainError`].
+    fn said_possession(&self, key: &VersionKey, member: &str) -> Result<FieldSet, ChainError>;
+
     /// The newest version of a document; `None` when the chain does not know it.
     ///
     /// # Errors

@@ -19,8 +19,8 @@ use vouch_types::{
     codec::Format,
     decode,
     document::{
-        Audience, CONTRACT, Decision, Document, DocumentEntry, DocumentId, Erasure, ErasureState, FieldSet, Party,
-        Schema, Version, method,
+        Audience, CONTRACT, Decision, Document, DocumentEntry, DocumentId, Erasure, ErasureState, FieldSet, Moment,
+        Party, Schema, Version, method,
     },
     encode, relation,
 };
@@ -39,6 +39,9 @@ const ANSWERS_MAX: usize = 2_048;
 /// Queries that a contract can always answer: of documents, and of relations.
 const COUNTS: &str = "counts";
 const COUNT: &str = "count";
+/// The contract's query for who holds what, and a record of its answer: member, version, fields, since when.
+const HOLDERS: &str = "holders";
+type Holder = (String, u32, FieldSet, Moment);
 /// The contract's query for an erasure.
 const ERASURE: &str = "erasure";
 /// What the contract says of an id or version that it does not know; and the ledger of a contract that is not there.
@@ -264,6 +267,14 @@ impl Chain for LedgerChain {
             let (deadline_ms, is_open) = (erasure.deadline_ms, erasure.state == ErasureState::Ordered);
             (!members.is_empty()).then_some(Unattested { deadline_ms, members, is_open })
         }))
+    }
+
+    fn said_possession(&self, key: &VersionKey, member: &str) -> Result<FieldSet, ChainError> {
+        // The list is by member and version: what stands first behind the version before.
+        let before = key.version.saturating_sub(1);
+        let found: Option<Vec<Holder>> = self.ask(HOLDERS, encode(&(key.id, member.to_owned(), before, 1u32)))?;
+        let own = found.into_iter().flatten().find(|(holder, version, ..)| holder == member && *version == key.version);
+        Ok(own.map(|(_, _, fields, _)| fields).unwrap_or_default())
     }
 
     fn latest(&self, id: &DocumentId) -> Result<Option<u32>, ChainError> {

@@ -96,6 +96,10 @@ impl Chain for Believing {
         self.chain.unattested(id, member)
     }
 
+    fn said_possession(&self, key: &VersionKey, member: &str) -> Result<FieldSet, ChainError> {
+        self.chain.said_possession(key, member)
+    }
+
     fn latest(&self, id: &DocumentId) -> Result<Option<u32>, ChainError> {
         self.chain.latest(id)
     }
