@@ -24,15 +24,15 @@ use vouch_types::{
     relation::{self, Subject},
 };
 use vouch_vault::{
-    Access, AuditRecord, Chain as _, CheckPoint, Damage, Delivery, Listed, Place, Question, ReadAnswer, ReadRefusal,
-    ReadRequest, Scope, StageError, Vault, VersionKey, message::FileKey, party_name,
+    Access, AuditRecord, Chain as _, CheckPoint, Damage, Delivery, LedgerChain, Listed, Place, Question, ReadAnswer,
+    ReadRefusal, ReadRequest, Scope, StageError, Vault, VersionKey, message::FileKey, party_name,
 };
 use wincode::SchemaRead;
 
 use crate::{
     decisions,
     document_files::FileWork,
-    vault::{LedgerChain, NotRunning, VaultHandle, member_of, stage_error},
+    vault::{NotRunning, VaultHandle, member_of, stage_error},
     views::count,
 };
 

@@ -15,11 +15,11 @@ use vouch_genesis::AccountRole;
 use vouch_ledger::{LedgerError, Reader};
 use vouch_types::{
     Call, ContractName, Hash32, Height, NodeId, Outcome, SecretKey, TransactionBody, TxId, decode,
-    document::{AuditAnchor, CONTRACT, method},
+    document::{AuditAnchor, CONTRACT},
     encode,
     transaction::TRANSACTION_VERSION,
 };
-use vouch_vault::{Act, ActResult, ErasureStep};
+use vouch_vault::{Act, ActResult};
 
 use super::{VaultHandle, roster::member_of};
 use crate::submit::Submitter;
@@ -34,17 +34,6 @@ const LOGS_MAX: usize = 99;
 const AUDIT_HEAD: &str = "audit_head";
 /// Most bytes of its answer.
 const ANSWER_BYTES_MAX: usize = 4 << 10;
-/// The same was said before: as good as said now.
-const SAID_ALREADY: &[&str] = &["contract.error.attested_already"];
-/// The contract will answer the same for ever.
-const FOR_EVER: &[&str] = &["contract.error.", "contract.out_of_fuel"];
-/// Not so: these end when somebody puts something in place.
-const FOR_NOW: &[&str] = &[
-    "contract.error.not_a_member",
-    "contract.error.role_missing",
-    "contract.error.bad_anchor",
-    "contract.error.relations",
-];
 
 /// Carries acts out.
 pub(super) struct ActWorker {
@@ -83,11 +72,11 @@ impl ActWorker {
     async fn say(&self, act: &Act) -> Result<ActResult, String> {
         let (member, name) = self.account()?;
         let call = match act {
-            Act::AnchorAudit { entries, head, .. } => match self.log(&member, &name, *entries).await? {
-                Some((log, previous)) => call(method::ANCHOR_AUDIT, encode(&(log, previous, *entries, *head))),
+            Act::AnchorAudit { entries, .. } => match self.log(&member, &name, *entries).await? {
+                Some((log, before)) => act.call(&log, before),
                 None => return Ok(ActResult::Done),
             },
-            other => call_of(other),
+            other => other.call("", Hash32::ZERO),
         };
         let at = self.reader().published();
         let ahead = (at.registry.params.expiry_window / 2).clamp(1, WAIT_BLOCKS);
@@ -151,7 +140,7 @@ impl ActWorker {
         loop {
             let height = *head.borrow_and_update();
             if let Some(outcome) = self.read(move |reader| outcome_of(reader, &id)).await? {
-                return Ok(settled(outcome));
+                return Ok(ActResult::of(outcome));
             }
             if height >= expiry {
                 return Err(format!("{id} expired at height {expiry}"));
@@ -170,22 +159,6 @@ impl ActWorker {
     }
 }
 
-/// An act as a call, as the vault gave it out.
-pub(super) fn call_of(act: &Act) -> Call {
-    match act {
-        Act::AttestPossession(versions) => call(method::ATTEST_POSSESSION, encode(versions)),
-        Act::Judge { key, accepted, code } => {
-            call(method::JUDGE, encode(&(key.id, key.version, *accepted, code.clone())))
-        }
-        Act::MoveErasure { id, step: ErasureStep::Order } => call(method::ORDER_ERASURE, encode(id)),
-        Act::MoveErasure { id, step: ErasureStep::Close } => call(method::CLOSE_ERASURE, encode(id)),
-        Act::AttestErasure { id, receipt } => call(method::ATTEST_ERASURE, encode(&(*id, *receipt))),
-        Act::AnchorAudit { previous, entries, head } => {
-            call(method::ANCHOR_AUDIT, encode(&(String::new(), *previous, *entries, *head)))
-        }
-    }
-}
-
 fn call(method: &str, arguments: Vec<u8>) -> Call {
     let contract = ContractName::new(CONTRACT).expect("the contract's name has the form of one");
     Call { contract, method: method.into(), arguments }
@@ -196,38 +169,4 @@ fn outcome_of(reader: &Reader, id: &TxId) -> Result<Option<Outcome>, LedgerError
     let block = reader.block(height)?;
     let record = block.and_then(|block| block.records.into_iter().nth(usize::try_from(index).unwrap_or(usize::MAX)));
     Ok(record.map(|record| record.receipt.outcome))
-}
-
-fn settled(outcome: Outcome) -> ActResult {
-    let Outcome::Failed(failure) = outcome else { return ActResult::Done };
-    let code = failure.code;
-    if SAID_ALREADY.contains(&code.as_str()) {
-        ActResult::Done
-    } else if FOR_EVER.iter().any(|prefix| code.starts_with(prefix)) && !FOR_NOW.contains(&code.as_str()) {
-        ActResult::Refused(code)
-    } else {
-        ActResult::Failed(code)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use vouch_types::Failure;
-
-    use super::*;
-
-    #[test]
-    fn what_is_refused_for_good_is_told_from_what_only_waits() {
-        let ended =
-            |code: &str| settled(Outcome::Failed(Failure { call: 0, code: code.into(), message: String::new() }));
-        assert_eq!(settled(Outcome::Success), ActResult::Done);
-        assert_eq!(ended("contract.error.attested_already"), ActResult::Done);
-        for code in ["contract.error.unknown_document", "contract.error.erasure", "contract.out_of_fuel"] {
-            assert_eq!(ended(code), ActResult::Refused(code.into()));
-        }
-        for code in ["contract.error.role_missing", "contract.error.bad_anchor", "contract.frozen", "contract.unknown"]
-        {
-            assert_eq!(ended(code), ActResult::Failed(code.into()));
-        }
-    }
 }

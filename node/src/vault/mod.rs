@@ -12,8 +12,6 @@
 //! dropped and read from the ledger; everything else comes by another way.
 
 mod acts;
-mod blocks;
-mod chain;
 mod report;
 mod roster;
 mod scanner;
@@ -28,7 +26,6 @@ use vouch_api::ApiError;
 use vouch_types::{Call, PublicKey, document};
 use vouch_vault::{ActResult, Now, StageError, Vault, VaultError};
 
-pub use chain::LedgerChain;
 pub use report::VaultReport;
 pub use roster::member_of;
 pub use scanner::RuleScanner;

@@ -20,9 +20,11 @@ use vouch_types::{
     document::{self, ErasureState, Possession},
     encode,
 };
-use vouch_vault::{Act, Chain as _, ChainChange, ErasureStep, Input, Question, Scope, VersionKey};
+use vouch_vault::{
+    Act, Blocks, Chain as _, ChainChange, ErasureStep, Input, LedgerChain, Now, Question, Roster, Scope, VersionKey,
+};
 
-use super::{acts::call_of, blocks::Blocks, chain::LedgerChain, roster::roster_of, secrets::recipient_secret};
+use super::secrets::recipient_secret;
 
 const START_MS: u64 = 1_800_000_000_000;
 const MEMBERS: [(&str, Role); 4] =
@@ -201,6 +203,10 @@ impl Network {
     }
 }
 
+fn call_of(act: &Act) -> Call {
+    act.call("", Hash32::ZERO)
+}
+
 fn key(number: u8) -> VersionKey {
     VersionKey { id: DocumentId::issued("union", [number; 10]), version: 1 }
 }
@@ -293,8 +299,8 @@ fn the_contracts_take_what_the_vault_says() {
         let moved = network.run(&[&service("union")], call_of(&Act::MoveErasure { id: key(1).id, step }));
         assert!(matches!(&moved, Outcome::Failed(failure) if failure.code == code), "{moved:?}");
     }
-    let mut anchor = call_of(&Act::AnchorAudit { previous: Hash32::ZERO, entries: 2, head: Hash32([4; 32]) });
-    anchor.arguments = encode(&("works.node".to_owned(), Hash32::ZERO, 2u64, Hash32([4; 32])));
+    let anchor = Act::AnchorAudit { previous: Hash32::ZERO, entries: 2, head: Hash32([4; 32]) };
+    let anchor = anchor.call("works.node", Hash32::ZERO);
     assert_eq!(network.run(&[&service("works")], anchor), Outcome::Success);
 }
 
@@ -320,36 +326,36 @@ fn blocks_come_once_in_order_from_the_feed_or_from_the_ledger() {
     // A vault that was at the second block hears the ones above it, with what they changed.
     let mut blocks = Blocks::begin(reader.clone(), Height(2));
     assert!(blocks.due().is_some());
-    let taken = blocks.take().unwrap();
+    let taken = blocks.take(Now::default()).unwrap();
     assert_eq!(heights(&taken), (3..=head.0).collect::<Vec<_>>());
     let agreed = ChainChange::Relations(Scope::Party("member:works".into()));
     assert_eq!(changes(&taken[0]), [agreed]);
     assert_eq!(changes(taken.last().unwrap()).first(), Some(&ChainChange::Version(key(1))));
-    assert!(blocks.due().is_none() && blocks.take().unwrap().is_empty());
+    assert!(blocks.due().is_none() && blocks.take(Now::default()).unwrap().is_empty());
     // One that took in none begins with the newest.
-    assert_eq!(heights(&Blocks::begin(reader, Height::ZERO).take().unwrap()), [head.0]);
+    assert_eq!(heights(&Blocks::begin(reader, Height::ZERO).take(Now::default()).unwrap()), [head.0]);
     // The feed may be ahead, behind, or silent.
     network.submit(key(2), 8);
     network.submit(key(3), 9);
     blocks.came(network.blocks.last().unwrap());
     blocks.came(network.blocks.first().unwrap());
-    let taken = blocks.take().unwrap();
+    let taken = blocks.take(Now::default()).unwrap();
     assert_eq!(heights(&taken), [head.0 + 1, head.0 + 2]);
     assert_eq!(changes(&taken[1]).first(), Some(&ChainChange::Version(key(3))));
     // What changes nothing for the vault is told later, together, so that it costs no sync of its own.
     let possession = Possession { id: key(1).id, version: 1, fields: FieldSet::first(2) };
     let held = call_of(&Act::AttestPossession(vec![possession]));
     assert_eq!(network.run(&[&service("works")], held), Outcome::Success);
-    assert!(blocks.due().is_some() && blocks.take().unwrap().is_empty() && blocks.due().is_some());
+    assert!(blocks.due().is_some() && blocks.take(Now::default()).unwrap().is_empty() && blocks.due().is_some());
     network.submit(key(4), 10);
-    assert_eq!(heights(&blocks.take().unwrap()), [head.0 + 4]);
+    assert_eq!(heights(&blocks.take(Now::default()).unwrap()), [head.0 + 4]);
     assert!(blocks.due().is_none(), "a later height stands for the quiet one");
 }
 
 #[test]
 fn the_registry_says_who_has_which_key_and_node() {
     let network = Network::new();
-    let roster = roster_of(network.ledger.registry());
+    let roster = Roster::of(network.ledger.registry());
     let node = secret(4, place("works")).public();
     assert_eq!((roster.member_of(&node), roster.nodes_of("works")), (Some("works"), &[node][..]));
     assert_eq!(roster.member("works").unwrap().encryption_key, Some((1, encryption_key(place("works")).0)));

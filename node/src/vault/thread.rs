@@ -16,18 +16,11 @@ use vouch_net::{Channel, NetHandle, VaultEvents};
 use vouch_privacy::attachment::Blob;
 use vouch_types::{NodeId, PublicKey, SecretKey, TimestampMs};
 use vouch_vault::{
-    Act, Blobs, ChainError, Damage, Effect, Input, Now, Roster, Shelf, Vault, VaultConfig, VaultError, VaultLimits,
-    VaultParts, look_at_file,
+    Act, Blobs, Blocks, ChainError, Damage, Effect, Input, LedgerChain, Now, Roster, Shelf, Vault, VaultConfig,
+    VaultError, VaultLimits, VaultParts, look_at_file,
 };
 
-use super::{
-    Connections, Request, Work,
-    blocks::Blocks,
-    chain::LedgerChain,
-    roster::{member_of, roster_of},
-    scanner::RuleScanner,
-    secrets::MemberKeys,
-};
+use super::{Connections, Request, Work, roster::member_of, scanner::RuleScanner, secrets::MemberKeys};
 use crate::runner::Clock;
 
 /// Messages and asks taken into one step each, so that a step stays short and shares one sync.
@@ -169,7 +162,9 @@ impl VaultThread {
         let mut batch = Batch::default();
         let timer = match &self.running {
             Some(running) => {
-                let blocks = if running.is_answering { running.blocks.due() } else { None };
+                let due = running.blocks.due().filter(|_| running.is_answering);
+                let steady_ms = now(self.materials.clock).steady_ms;
+                let blocks = due.map(|at| Instant::now() + Duration::from_millis(at.saturating_sub(steady_ms)));
                 running.timer.into_iter().chain(blocks).min()
             }
             None => Some(Instant::now() + BEGIN_EVERY),
@@ -219,7 +214,8 @@ impl VaultThread {
             running.blocks.came(block);
         }
         running.is_answering = running.vault.is_answering()?;
-        let committed = if running.is_answering { running.blocks.take() } else { Ok(Vec::new()) };
+        let now = now(self.materials.clock);
+        let committed = if running.is_answering { running.blocks.take(now) } else { Ok(Vec::new()) };
         let committed = committed.map_err(|e| ledger_failed(&e, &self.joining))?;
         if let Some(changed) = running.registry_changed(self.materials.reader.published().registry) {
             inputs.push(changed);
@@ -235,7 +231,6 @@ impl VaultThread {
             running.timer = None;
             inputs.push(Input::TimerFired);
         }
-        let now = now(self.materials.clock);
         let mut replies = Vec::new();
         for ask in batch.asks {
             replies.extend(ask(&mut running.vault, now)?);
@@ -282,7 +277,7 @@ impl VaultThread {
         };
         let mut vault = Vault::new(config, parts)?;
         let blocks = Blocks::begin(materials.reader.clone(), vault.height());
-        let roster = roster_of(&published.registry);
+        let roster = Roster::of(&published.registry);
         let effects = vault.step(now(materials.clock), [Input::Started(Arc::new(roster.clone()))])?;
         tracing::info!(member, from = %vault.height(), to = %published.head.height, "vault runs");
         let registry = published.registry;
@@ -341,7 +336,7 @@ impl Running {
         if Arc::ptr_eq(&registry, &self.registry) {
             return None;
         }
-        let roster = roster_of(&registry);
+        let roster = Roster::of(&registry);
         self.registry = registry;
         if roster == self.roster {
             return None;

@@ -160,6 +160,13 @@ impl Vault {
         self.disk.apply(batch)
     }
 
+    /// Whether it is about to be said on the chain that a version is held.
+    pub(crate) fn is_being_said(&self, key: &VersionKey) -> Result<bool, VaultError> {
+        let is_it = |said: &Possession| said.id == key.id && said.version == key.version;
+        let is_given = |given: &Given| matches!(&given.act, Act::AttestPossession(list) if list.iter().any(is_it));
+        Ok(self.disk.has(&row(Kind::Possession, &[&key.to_bytes()]))? || self.acts.open.values().any(is_given))
+    }
+
     pub(crate) fn resubmit_acts(&mut self) -> Result<(), VaultError> {
         self.acts.gather_until = Some(self.now.steady_ms);
         self.run_acts()

@@ -3,6 +3,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use vouch_ledger::{Registry, registry::MemberRecord};
 use vouch_privacy::SchemaFields;
 use vouch_types::{
     AccountId, Event, Height, TimestampMs,
@@ -151,6 +152,12 @@ pub trait Chain: Send {
     /// [`ChainError`].
     fn unattested(&self, id: &DocumentId, member: &str) -> Result<Option<Unattested>, ChainError>;
 
+    /// Which fields of a version a member has said on the chain that it holds.
+    ///
+    /// # Errors
+    /// [`ChainError`].
+    fn said_possession(&self, key: &VersionKey, member: &str) -> Result<FieldSet, ChainError>;
+
     /// The newest version of a document; `None` when the chain does not know it.
     ///
     /// # Errors
@@ -191,6 +198,22 @@ impl Roster {
     pub fn new(members: BTreeMap<String, RosterMember>) -> Self {
         let by_node = members.iter().flat_map(|(name, m)| m.nodes.iter().map(move |n| (*n, name.clone()))).collect();
         Self { members, by_node }
+    }
+
+    /// Of a registry: active members with their present encryption keys and active nodes.
+    #[must_use]
+    pub fn of(registry: &Registry) -> Self {
+        let member = |record: &MemberRecord| {
+            let encryption_key = record.encryption_key().map(|key| (key.id, key.key));
+            (record.name.clone(), RosterMember { encryption_key, nodes: Vec::new() })
+        };
+        let mut members: BTreeMap<String, RosterMember> = registry.active_members().map(member).collect();
+        for node in registry.active_nodes() {
+            if let Some(member) = members.get_mut(&node.member) {
+                member.nodes.push(node.network_key);
+            }
+        }
+        Self::new(members)
     }
 
     /// An active member.

@@ -305,6 +305,17 @@ impl Vault {
         Ok(())
     }
 
+    /// Says on the chain that all is held of what this member is to have, where that was not said: what it is to have may have
+    /// become less until that was so.
+    fn say_possession(&mut self, key: &VersionKey, audience: &Audience, held: &Held) -> Result<(), VaultError> {
+        let (mine, has) = (fields_of(audience, &self.member), held.possessed());
+        let is_whole = !mine.is_empty() && mine.is_subset(&has);
+        if !is_whole || self.is_being_said(key)? || mine.is_subset(&self.chain.said_possession(key, &self.member)?) {
+            return Ok(());
+        }
+        self.attest_possession(key, &has)
+    }
+
     /// A file came to its end: the field it belongs to may be whole now.
     pub(crate) fn file_complete(&mut self, key: &VersionKey, file: &FileKey) -> Result<(), VaultError> {
         let mut batch = Batch::new();
@@ -381,6 +392,9 @@ impl Vault {
         }
         if let Some(held) = held.as_ref().filter(|held| !held.pending.is_empty()) {
             self.plan_pending_files(key, held)?;
+        }
+        if let Some(held) = &held {
+            self.say_possession(key, &audience, held)?;
         }
         match held {
             Some(held) if facts.issuer == self.member && (held.staged_here || anyone) => {

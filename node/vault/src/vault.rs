@@ -384,8 +384,11 @@ impl Vault {
         if height <= self.height {
             return Ok(());
         }
+        let mut seen = BTreeSet::new();
         for change in changes {
             match change {
+                // Its submission and what it changed at once say the same twice.
+                ChainChange::Version(key) if !seen.insert(key) => {}
                 ChainChange::Version(key) => self.consider(&key, false)?,
                 ChainChange::Relations(scope) => self.sweep(scope)?,
                 ChainChange::Erasure(id) => self.erasure_moved(&id)?,

@@ -31,10 +31,13 @@ impl World {
         node.timers.clear();
         node.life += 1;
         node.disk.crash(keep_percent);
+        self.crash_vault(index);
+        let node = &mut self.nodes[index];
         let links: Vec<usize> = core::mem::take(&mut node.links).into_keys().collect();
         let peer = node.peer;
         for other in links {
             self.nodes[other].links.remove(&index);
+            self.wake_vault(other, self.now_ms + 1);
             self.step(other, vouch_replica::Input::PeerDisconnected(peer))?;
         }
         Ok(())
@@ -113,6 +116,7 @@ impl World {
                 self.nodes[node].slow_by_ms = extra_ms;
                 self.nodes[node].slow_until_ms = now + for_ms;
             }
+            Fault::Doze { node, for_ms } => self.doze(node, now + for_ms),
             Fault::ClockJump { node, delta_ms } => self.nodes[node].clock_jump_ms = delta_ms,
         }
         Ok(())
@@ -141,6 +145,7 @@ impl World {
         }
         self.oracle.mark("disk lost");
         self.crash(index, 0)?;
+        self.lose_vault(index, true);
         let mutant = self.mutant_at(self.nodes[index].identity);
         let node = &mut self.nodes[index];
         node.disk = Arc::new(Disk::new(mutant));
@@ -161,6 +166,7 @@ impl World {
         };
         self.oracle.mark("disk replaced by an older copy");
         self.crash(index, 0)?;
+        self.lose_vault(index, false);
         let mutant = self.mutant_at(self.nodes[index].identity);
         let node = &mut self.nodes[index];
         node.disk = Arc::new(disk.copy(mutant));
@@ -190,7 +196,8 @@ impl World {
             }
         }
         let index = self.rng.index(self.nodes.len());
-        self.check_reads(index)
+        self.check_reads(index)?;
+        self.look_at_vaults()
     }
 
     fn check_bounds(&mut self, index: usize) -> Checked {

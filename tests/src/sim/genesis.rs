@@ -1,7 +1,7 @@
 //! Keys and the genesis document of a plan.
 
 use vouch_genesis::{
-    ChainParams, GenesisDocument, MemberName, Role,
+    AccountRole, ChainParams, GenesisDocument, MemberName, Role,
     document::{AccountEntry, AdminPolicy, FORMAT_VERSION, GenesisContract, Member, NodeEntry},
 };
 use vouch_types::{ContractName, Power, SecretKey, TimestampMs};
@@ -10,6 +10,7 @@ use super::{
     contract,
     model::{Identity, Model, bytes::tagged},
     plan::Plan,
+    vaults,
 };
 
 /// When every simulated chain begins.
@@ -42,8 +43,9 @@ pub fn identities(plan: &Plan) -> Vec<Identity> {
         .collect()
 }
 
-/// The document, and the model of what it founds.
-pub fn found(plan: &Plan, code: &[u8]) -> (GenesisDocument, Model) {
+/// The document, and the model of what it founds. `contracts` are those of private documents, for a plan that has some.
+pub fn found(plan: &Plan, code: &[u8], contracts: &[GenesisContract]) -> (GenesisDocument, Model) {
+    let has_vaults = plan.vaults.is_some();
     let mut model = Model::default();
     let mut members = Vec::new();
     for (i, node) in plan.nodes.iter().enumerate().filter(|(_, n)| n.founding) {
@@ -52,12 +54,21 @@ pub fn found(plan: &Plan, code: &[u8]) -> (GenesisDocument, Model) {
         model.admins.insert(admin.account(), member_name(i));
         model.accounts.insert(account.account(), member_name(i));
         model.nodes.insert(i, node.power);
+        let mut accounts = vec![AccountEntry { name: format!("a{i}"), key: account, roles: Vec::new() }];
+        if has_vaults {
+            let roles = [AccountRole::Approver, AccountRole::Auditor, AccountRole::Reader, AccountRole::Submitter];
+            accounts[0].roles = roles.to_vec();
+            let service = secret("service", i).public();
+            model.accounts.insert(service.account(), member_name(i));
+            model.papers.services.insert(service.account());
+            accounts.push(AccountEntry { name: format!("s{i}"), key: service, roles: vec![AccountRole::Service] });
+        }
         members.push(Member {
             name: MemberName::new(member_name(i)).unwrap(),
             title: format!("Member {i}"),
             role: [Role::Platform, Role::Institution, Role::Enterprise, Role::Regulator][i % 4],
             admin: AdminPolicy { threshold: 1, keys: vec![admin] },
-            encryption_key: None,
+            encryption_key: has_vaults.then(|| vaults::member_secret(i).public().0),
             ca_certificate: None,
             nodes: vec![NodeEntry {
                 name: format!("n{i}"),
@@ -66,7 +77,7 @@ pub fn found(plan: &Plan, code: &[u8]) -> (GenesisDocument, Model) {
                 address: format!("127.0.0.1:{}", 7000 + i),
                 power: Power(node.power),
             }],
-            accounts: vec![AccountEntry { name: format!("a{i}"), key: account, roles: Vec::new() }],
+            accounts,
         });
     }
     let mut document = GenesisDocument {
@@ -75,7 +86,10 @@ pub fn found(plan: &Plan, code: &[u8]) -> (GenesisDocument, Model) {
         time: TimestampMs(EPOCH_MS - 1),
         params: params(plan),
         members,
-        contracts: vec![GenesisContract { name: ContractName::new(contract::NAME).unwrap(), code: code.to_vec() }],
+        contracts: vec![GenesisContract { name: ContractName::new(contract::NAME).unwrap(), code: code.to_vec() }]
+            .into_iter()
+            .chain(contracts.iter().filter(|_| has_vaults).cloned())
+            .collect(),
     };
     document.sort();
     (document, model)
@@ -86,8 +100,8 @@ fn params(plan: &Plan) -> ChainParams {
         block_bytes_max: 64 << 10,
         block_transactions_max: plan.block_transactions_max,
         transaction_bytes_max: 8 << 10,
-        fuel_per_transaction_max: 150_000,
-        fuel_per_block_max: 1_500_000,
+        fuel_per_transaction_max: if plan.vaults.is_some() { 100_000_000 } else { 150_000 },
+        fuel_per_block_max: if plan.vaults.is_some() { 1_000_000_000 } else { 1_500_000 },
         expiry_window: plan.expiry_window,
         block_interval_ms: plan.block_interval_ms,
         idle_interval_ms: plan.idle_interval_ms,

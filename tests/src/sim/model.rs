@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use vouch_types::{AccountId, Hash32, PublicKey, TxId};
 
+use super::vaults::{PaperOp, Papers};
+
 /// Height as a plain number.
 pub type H = u64;
 
@@ -40,6 +42,8 @@ pub enum Op {
         proposal: u64,
         content: Hash32,
     },
+    /// Private documents.
+    Paper(PaperOp),
 }
 
 impl Op {
@@ -52,6 +56,7 @@ impl Op {
                 | Self::RemoveNode { .. }
                 | Self::SetMember { .. }
                 | Self::Vote { .. }
+                | Self::Paper(PaperOp::RegisterSchema)
         )
     }
 
@@ -102,6 +107,7 @@ pub struct Model {
     /// How many proposals were made.
     pub proposals: u64,
     pub open: BTreeMap<u64, Open>,
+    pub papers: Papers,
 }
 
 impl Model {
@@ -163,6 +169,11 @@ impl Model {
             }
             Op::Enumerate => return Some(self.listing()),
             Op::Fail { .. } | Op::Spin | Op::Unknown => return None,
+            Op::Paper(op) if *op != PaperOp::RegisterSchema => {
+                let caller = signers.first()?;
+                let member = self.accounts.get(caller)?;
+                return self.papers.apply(op, caller, member, &self.members);
+            }
             _ => {}
         }
         let voices = self.voices(signers);
@@ -201,6 +212,7 @@ impl Model {
                 }
                 *standing = *active;
             }
+            Op::Paper(PaperOp::RegisterSchema) => self.papers.schemas += 1,
             _ => return None,
         }
         (!self.validators(who).is_empty()).then_some(())

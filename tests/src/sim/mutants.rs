@@ -44,6 +44,20 @@ pub enum Mutant {
     ForgetOnRestart,
     /// A node whose disk was lost or replaced by an older copy votes as if nothing had been signed before.
     TrustAnyDisk,
+    /// Vaults take one member more for entitled than the contract names.
+    OneTooMany,
+    /// Vaults sign for documents that came to them before their keys are durable.
+    ReceiptFirst,
+    /// The key of an erased document stays where it was.
+    LeaveKey,
+    /// Deliveries never leave.
+    LoseDeliveries,
+    /// Vaults attest to hold every field, whatever they hold.
+    AttestUnseen,
+    /// What vaults log names a private value.
+    LogValues,
+    /// A replica waits for its node's vault.
+    WaitForVaults,
 }
 
 impl Mutant {
@@ -69,6 +83,13 @@ impl Mutant {
         (Self::OpenDoor, "open-door", 20),
         (Self::ForgetOnRestart, "forget-on-restart", 40),
         (Self::TrustAnyDisk, "trust-any-disk", 200),
+        (Self::OneTooMany, "one-too-many", 60),
+        (Self::ReceiptFirst, "receipt-first", 120),
+        (Self::LeaveKey, "leave-key", 60),
+        (Self::LoseDeliveries, "lose-deliveries", 60),
+        (Self::AttestUnseen, "attest-unseen", 60),
+        (Self::LogValues, "log-values", 60),
+        (Self::WaitForVaults, "wait-for-vaults", 120),
     ];
 
     /// By name.

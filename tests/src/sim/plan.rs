@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{byzantine, rng::Rng};
+use super::{byzantine, rng::Rng, vaults::VaultPlan};
 
 /// One run.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -45,6 +45,9 @@ pub struct Plan {
     pub nodes: Vec<NodePlan>,
     /// Faults at their times.
     pub faults: Vec<Scheduled>,
+    /// Private documents, in the runs that have some.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vaults: Option<VaultPlan>,
 }
 
 /// One node.
@@ -128,6 +131,8 @@ pub enum Fault {
     Pause { node: usize, for_ms: u64 },
     /// A node's messages take longer.
     Slow { node: usize, extra_ms: u64, for_ms: u64 },
+    /// A node's vault stands still, its replica does not.
+    Doze { node: usize, for_ms: u64 },
     /// A node's time of day jumps.
     ClockJump { node: usize, delta_ms: i64 },
 }
@@ -169,8 +174,10 @@ impl Plan {
             disk_error_rate: 0,
             nodes,
             faults: Vec::new(),
+            vaults: None,
         };
         plan.draw_faults(&mut rng);
+        VaultPlan::draw(&mut plan);
         plan
     }
 

@@ -1,7 +1,11 @@
 //! One seed from beginning to end, and what came of it.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, OnceLock},
+};
 
+use vouch_genesis::GenesisContract;
 use vouch_ledger::{Batch, Ledger, Runtime, Storage, Table, View, chain::read_certificate, memory::MemoryStorage};
 use vouch_types::Height;
 use vouch_vm::VmLimits;
@@ -10,6 +14,7 @@ use super::{
     contract,
     oracle::{Checked, Violation, Waits, broken},
     plan::Plan,
+    vaults,
     world::World,
 };
 
@@ -18,6 +23,8 @@ use super::{
 pub struct Stage {
     pub(crate) runtime: Arc<Runtime>,
     pub(crate) code: Vec<u8>,
+    /// The contracts of private documents, once a run needs them.
+    papers: OnceLock<Vec<GenesisContract>>,
 }
 
 impl Stage {
@@ -27,7 +34,16 @@ impl Stage {
     /// When the machine cannot run contracts.
     #[must_use]
     pub fn new() -> Arc<Self> {
-        Arc::new(Self { runtime: Runtime::new(VmLimits::default()).unwrap(), code: contract::module() })
+        Arc::new(Self {
+            runtime: Runtime::new(VmLimits::default()).unwrap(),
+            code: contract::module(),
+            papers: OnceLock::new(),
+        })
+    }
+
+    /// The contracts of private documents.
+    pub(crate) fn papers(&self) -> &[GenesisContract] {
+        self.papers.get_or_init(vaults::contracts)
     }
 }
 
@@ -57,7 +73,9 @@ impl Outcome {
     #[must_use]
     pub fn of(plan: &Plan, stage: &Arc<Stage>, keeps_events: bool) -> Self {
         let mut world = World::new(plan, stage, keeps_events);
-        let violation = world.run().err();
+        let heard = world.heard.clone();
+        let result = if plan.vaults.is_some() { vaults::hearing(&heard, || world.run()) } else { world.run() };
+        let violation = result.err();
         world.log.update(&world.oracle.height().to_le_bytes());
         Self {
             violation,
@@ -78,6 +96,7 @@ impl World {
         for index in self.expected() {
             self.check_reads(index)?;
         }
+        self.finish_vaults()?;
         let nodes = &self.nodes;
         let waits = |node: usize, life: u64, tx: &vouch_types::TxId| {
             let node = &nodes[node];

@@ -69,6 +69,18 @@ fn candidates(plan: &Plan) -> Vec<Plan> {
             add(&|p| (p.nodes[at].skew_ms, p.nodes[at].drift_ppm) = (0, 0));
         }
     }
+    if let Some(vaults) = &plan.vaults {
+        add(&|p| p.vaults = None);
+        for at in 0..vaults.liars.len() {
+            add(&|p| p.vaults.iter_mut().for_each(|v| drop(v.liars.remove(at))));
+        }
+        if vaults.asleep {
+            add(&|p| p.vaults.iter_mut().for_each(|v| v.asleep = false));
+        }
+        if vaults.acts_max > 1 {
+            add(&|p| p.vaults.iter_mut().for_each(|v| v.acts_max /= 2));
+        }
+    }
     if plan.heights_after > 1 {
         add(&|p| p.heights_after = 1);
     }

@@ -45,6 +45,8 @@ impl World {
         let link = self.next_link;
         self.nodes[a].links.insert(b, link);
         self.nodes[b].links.insert(a, link);
+        self.wake_vault(a, self.now_ms + 1);
+        self.wake_vault(b, self.now_ms + 1);
         let (peer_a, peer_b) = (self.nodes[a].peer, self.nodes[b].peer);
         self.step(a, Input::PeerConnected(peer_b))?;
         if self.nodes[b].links.get(&a) == Some(&link) {
@@ -58,6 +60,8 @@ impl World {
             return Ok(());
         }
         self.nodes[b].links.remove(&a);
+        self.wake_vault(a, self.now_ms + 1);
+        self.wake_vault(b, self.now_ms + 1);
         let (peer_a, peer_b) = (self.nodes[a].peer, self.nodes[b].peer);
         self.step(a, Input::PeerDisconnected(peer_b))?;
         self.step(b, Input::PeerDisconnected(peer_a))
@@ -156,7 +160,20 @@ impl World {
     }
 
     /// Puts bytes on the wire.
-    fn transmit(&mut self, from: usize, to: usize, lane: Lane, mut bytes: Arc<[u8]>, after_ms: u64) {
+    fn transmit(&mut self, from: usize, to: usize, lane: Lane, bytes: Arc<[u8]>, after_ms: u64) {
+        self.look_for_plain("a message", &bytes);
+        self.carry(from, to, bytes, after_ms, |link, bytes| Event::Deliver { to, from, link, lane, bytes });
+    }
+
+    /// Takes bytes over a connection: lost, changed, late and twice as the plan has it.
+    pub fn carry(
+        &mut self,
+        from: usize,
+        to: usize,
+        mut bytes: Arc<[u8]>,
+        after_ms: u64,
+        arrives: impl Fn(u64, Arc<[u8]>) -> Event,
+    ) {
         let Some(link) = self.nodes[from].links.get(&to).copied() else { return };
         let now = self.now_ms;
         self.cuts.retain(|(until, _)| *until > now);
@@ -183,7 +200,7 @@ impl World {
                     delay += self.nodes[end].slow_by_ms;
                 }
             }
-            self.at(now + delay, Event::Deliver { to, from, link, lane, bytes: Arc::clone(&bytes) });
+            self.at(now + delay, arrives(link, Arc::clone(&bytes)));
         }
     }
 

@@ -14,6 +14,7 @@ use super::{
     oracle::Oracle,
     plan::Plan,
     rng::Rng,
+    vaults::{self, PaperOp},
 };
 
 /// When proposals end, after the beginning of the chain: later than any run.
@@ -60,7 +61,8 @@ impl Workload {
         let (ops, expiry) = match choice {
             6..=8 => (vec![self.add()], self.rng.below(height + 1)),
             9..=11 => (vec![Op::Fail { key: self.rng.below(6) as u8 }], self.expiry(height)),
-            12 => (vec![Op::Spin], self.expiry(height)),
+            // With the fuel that documents need it would spin for long.
+            12 if plan.vaults.is_none() => (vec![Op::Spin], self.expiry(height)),
             13..=14 => (vec![Op::Unknown], self.expiry(height)),
             15..=17 => (vec![self.add(), Op::Fail { key: 1 }], self.expiry(height)),
             18..=25 => (vec![self.add(), self.add()], self.expiry(height)),
@@ -180,7 +182,12 @@ fn spoil(signature: &mut Signature) {
 
 /// What a change of the validator set is proposed as.
 pub fn content(op: &Op, who: &[super::model::Identity]) -> ProposalContent {
+    let mut contract = "system";
     let (kind, method, arguments) = match op {
+        Op::Paper(PaperOp::RegisterSchema) => {
+            contract = "documents";
+            ("documents", "register_schema", encode(&vaults::definition()))
+        }
         Op::RegisterNode { index, power } => {
             let node = &who[*index];
             let request = kernel::RegisterNode {
@@ -210,7 +217,7 @@ pub fn content(op: &Op, who: &[super::model::Identity]) -> ProposalContent {
         }
         _ => unreachable!("{op:?} is no decision"),
     };
-    let action = Action { contract: "system".into(), method: method.into(), arguments };
+    let action = Action { contract: contract.into(), method: method.into(), arguments };
     ProposalContent {
         kind: kind.into(),
         member: None,
@@ -220,7 +227,8 @@ pub fn content(op: &Op, who: &[super::model::Identity]) -> ProposalContent {
     }
 }
 
-fn call(op: &Op, who: &[super::model::Identity]) -> Call {
+/// An operation as a call.
+pub fn call(op: &Op, who: &[super::model::Identity]) -> Call {
     let (contract, method, arguments) = match op {
         Op::Add { key, amount } => (contract::NAME, "add", [&[*key][..], &amount.to_le_bytes()].concat()),
         Op::Fail { key } => (contract::NAME, "fail", [&[*key][..], &7u64.to_le_bytes()].concat()),

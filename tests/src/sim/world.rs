@@ -21,6 +21,7 @@ use super::{
     rng::Rng,
     run::Stage,
     signatures::Signatures,
+    vaults::{Heard, Vaults},
     workload::Workload,
 };
 
@@ -44,6 +45,10 @@ pub enum Event {
     Tick(usize),
     Probe,
     Heal,
+    VaultDeliver { to: usize, from: usize, link: u64, bytes: Arc<[u8]> },
+    VaultTurn { node: usize },
+    VaultTick { node: usize },
+    Paper,
 }
 
 /// All of it.
@@ -64,6 +69,10 @@ pub struct World {
     pub log: blake3::Hasher,
     pub recent: VecDeque<String>,
     pub keeps_events: bool,
+    /// Private documents, in the runs that have some.
+    pub vaults: Option<Vaults>,
+    /// What nodes log in these.
+    pub heard: Heard,
     target: Option<u64>,
     workload: Option<Workload>,
     queue: BTreeMap<(u64, u64), Event>,
@@ -76,7 +85,11 @@ impl World {
         let mutant = plan.mutant.as_deref().and_then(Mutant::named);
         let plan = altered(plan.clone(), mutant);
         let who = genesis::identities(&plan);
-        let (document, model) = genesis::found(&plan, &stage.code);
+        let contracts = if plan.vaults.is_some() { stage.papers() } else { &[] };
+        let (document, model) = genesis::found(&plan, &stage.code, contracts);
+        let twins = (0..plan.nodes.len()).filter(|index| plan.nodes[*index].kind == "twin");
+        let endpoints: Vec<usize> = (0..plan.nodes.len()).chain(twins).collect();
+        let heard = Heard::default();
         let chain = document.chain_id().expect("a drawn document is valid");
         let oracle = Oracle::new(who, chain, model, document.time.0, plan.expiry_window);
         let mut world = Self {
@@ -94,19 +107,19 @@ impl World {
             log: blake3::Hasher::new(),
             recent: VecDeque::new(),
             keeps_events,
+            vaults: Vaults::new(&plan, &endpoints, mutant, heard.clone()),
+            heard,
             target: None,
             workload: Some(Workload::new(&plan, chain)),
             queue: BTreeMap::new(),
             number: 0,
             plan,
         };
-        world.populate();
+        world.populate(endpoints);
         world
     }
 
-    fn populate(&mut self) {
-        let twins = (0..self.plan.nodes.len()).filter(|i| self.plan.nodes[*i].kind == "twin");
-        let endpoints: Vec<usize> = (0..self.plan.nodes.len()).chain(twins).collect();
+    fn populate(&mut self, endpoints: Vec<usize>) {
         for (index, identity) in endpoints.into_iter().enumerate() {
             let node = self.make_node(index, identity);
             let started = node.started;
@@ -118,6 +131,12 @@ impl World {
         self.at(20, Event::Submit);
         self.at(PROBE_EVERY_MS, Event::Probe);
         self.at(self.plan.heal_at_ms, Event::Heal);
+        if self.vaults.is_some() {
+            self.at(40, Event::Paper);
+            for node in 0..self.nodes.len() {
+                self.at(200, Event::VaultTick { node });
+            }
+        }
         for (index, scheduled) in self.plan.faults.clone().iter().enumerate() {
             self.at(scheduled.at_ms, Event::Fault(index));
         }
@@ -180,7 +199,11 @@ impl World {
             };
             self.now_ms = at;
             if at > end {
-                return broken("liveness", self.describe());
+                let unsettled = self.unsettled().filter(|_| self.vaults.as_ref().is_some_and(|vaults| vaults.gone_on));
+                return match unsettled {
+                    Some(what) => broken("documents arrive", what),
+                    None => broken("liveness", self.describe()),
+                };
             }
             self.happen(event)?;
         }
@@ -217,10 +240,18 @@ impl World {
         self.nodes[node].plan.is_honest()
     }
 
-    fn is_done(&self) -> bool {
+    fn is_done(&mut self) -> bool {
+        if let Some(vaults) = self.vaults.as_ref().filter(|vaults| vaults.gone_on) {
+            return vaults.settled;
+        }
         let Some(target) = self.target else { return false };
         let head = |i: &usize| self.nodes[*i].replica.as_ref().map_or(0, |r| r.ledger().head().height.0);
-        self.expected().iter().all(|i| head(i) >= target && !self.nodes[*i].abstains())
+        let has_gone_on = self.expected().iter().all(|i| head(i) >= target && !self.nodes[*i].abstains());
+        if has_gone_on && self.vaults.is_some() {
+            self.vaults_go_on();
+            return false;
+        }
+        has_gone_on
     }
 
     fn happen(&mut self, event: Event) -> Checked {
@@ -256,6 +287,10 @@ impl World {
                 self.probe()
             }
             Event::Heal => self.heal(),
+            Event::VaultDeliver { to, from, link, bytes } => self.deliver_to_vault(to, from, link, &bytes),
+            Event::VaultTurn { node } => self.vault_turn(node),
+            Event::VaultTick { node } => self.vault_tick(node),
+            Event::Paper => self.paper_act(),
         }
     }
 
@@ -264,6 +299,10 @@ impl World {
         match event {
             Event::Deliver { to, from, bytes, .. } => {
                 self.log.update(&[1, *to as u8, *from as u8]);
+                self.log.update(bytes);
+            }
+            Event::VaultDeliver { to, from, bytes, .. } => {
+                self.log.update(&[4, *to as u8, *from as u8]);
                 self.log.update(bytes);
             }
             Event::Timer { node, number, .. } => drop(self.log.update(&[2, *node as u8, *number as u8])),
@@ -275,7 +314,15 @@ impl World {
     /// When a node that stands still will do this.
     fn paused(&self, event: &Event) -> Option<u64> {
         let node = match event {
-            Event::Deliver { to: node, .. } | Event::Timer { node, .. } | Event::Verify { node, .. } => *node,
+            Event::Deliver { to: node, .. } | Event::Timer { node, .. } | Event::Verify { node, .. } => {
+                if self.mutant == Some(Mutant::WaitForVaults)
+                    && let Some(until) = self.vault_dozes(*node)
+                {
+                    return Some(until);
+                }
+                *node
+            }
+            Event::VaultDeliver { to: node, .. } => *node,
             _ => return None,
         };
         let until = self.nodes[node].paused_until_ms;
@@ -386,7 +433,11 @@ impl World {
                 self.admitted(index, tx, &result);
                 Ok(())
             }
-            Effect::Committed(block) => self.committed(index, block.header.height.0),
+            Effect::Committed(block) => {
+                self.committed(index, block.header.height.0)?;
+                self.tell_vault(index, &block);
+                Ok(())
+            }
             Effect::AdmitPeers(registry) => {
                 if self.mutant == Some(Mutant::OpenDoor) && !self.nodes[index].allowed.is_empty() {
                     return Ok(());
@@ -415,6 +466,9 @@ impl World {
     }
 
     fn admitted(&mut self, index: usize, tx: vouch_types::TxId, result: &Result<(), vouch_replica::Refusal>) {
+        if result.is_err() {
+            self.act_refused(index, tx);
+        }
         if matches!(result, Err(vouch_replica::Refusal::Mempool(vouch_ledger::MempoolError::Full))) {
             self.oracle.mark("mempool full");
         }
@@ -503,6 +557,7 @@ impl World {
         self.recovered(index, head.height.0)?;
         self.step(index, Input::Started)?;
         self.check_memory(index)?;
+        self.wake_vault(index, self.now_ms + 1);
         for other in 0..self.nodes.len() {
             self.meet(index, other);
         }
@@ -574,6 +629,10 @@ impl World {
     }
 
     fn submit(&mut self) -> Checked {
+        if self.vaults.as_ref().is_some_and(|vaults| vaults.gone_on) {
+            // Nothing but documents is waited for.
+            return Ok(());
+        }
         let every = self.plan.submit_every_ms;
         let wait = self.rng.range(1, every * 2);
         self.at(self.now_ms + wait, Event::Submit);
@@ -608,6 +667,7 @@ impl World {
             }
         }
         self.target = Some(self.oracle.height() + self.plan.heights_after);
+        self.heal_vaults(self.plan.heal_at_ms + RECOVERY_MS);
         Ok(())
     }
 }

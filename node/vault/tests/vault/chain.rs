@@ -293,6 +293,15 @@ impl Chain for NodeChain {
         Ok(is_ordered && !ledger.has_attested(id, member) && ledger.holders(id, self.at()).contains(member))
     }
 
+    fn said_possession(&self, key: &VersionKey, member: &str) -> Result<FieldSet, ChainError> {
+        let ledger = self.shared.0.lock();
+        let of_member = ledger.acts.iter().filter(|(who, _)| who == member);
+        let said =
+            of_member.filter_map(|(_, act)| if let Act::AttestPossession(said) = act { Some(said) } else { None });
+        let newest = said.flatten().filter(|said| said.id == key.id && said.version == key.version).last();
+        Ok(newest.map(|said| said.fields.clone()).unwrap_or_default())
+    }
+
     fn unattested(&self, id: &DocumentId, member: &str) -> Result<Option<Unattested>, ChainError> {
         let ledger = self.shared.0.lock();
         let state = ledger.erasure_at(id, self.at());

@@ -453,3 +453,34 @@ fn holders_say_on_the_chain_what_breaks_the_rules() {
     assert_eq!(said, [("m1", "construction.public_differs"), ("m2", "construction.public_differs")]);
     world.judge_quiet();
 }
+
+#[test]
+fn what_is_whole_since_less_is_due_is_said_on_the_chain() {
+    let mut world = four(26);
+    let key = world.publish(0, &[(3, some(&[0, 2, 4]))], vec![4_000_000]);
+    for _ in 0..2_000 {
+        if !world.vault(3).possession(&key).unwrap().is_empty() {
+            break;
+        }
+        world.run(1);
+    }
+    world.cut_off(0, 3);
+    assert_eq!(world.vault(3).possession(&key).unwrap(), some(&[0, 2]), "its file is on the way");
+    world.run(5_000);
+    let said = |world: &World| {
+        let ledger = world.shared.0.lock();
+        let of_holder = ledger.acts.iter().filter(|(who, _)| *who == name(3));
+        let lists =
+            of_holder.filter_map(|(_, act)| if let Act::AttestPossession(list) = act { Some(list) } else { None });
+        lists.flatten().map(|possession| possession.fields.clone()).collect::<Vec<_>>()
+    };
+    assert!(said(&world).is_empty());
+    // The grant of the file ends before it came.
+    world.change(&key, ChainChange::Version(key), |rules| drop(rules.members.insert(name(3), some(&[0, 2]))));
+    world.run(5_000);
+    assert_eq!(said(&world), [some(&[0, 2])]);
+    // It is looked at again, and said once.
+    world.change(&key, ChainChange::Version(key), |rules| drop(rules.members.insert(name(3), some(&[0, 2]))));
+    world.run(5_000);
+    assert_eq!(said(&world), [some(&[0, 2])]);
+}

@@ -4,21 +4,23 @@
 //! what became final while the vault did not run, is read from the ledger. Where the ledger has forgotten a block, the
 //! vault jumps to the head and looks at everything.
 
-use std::{
-    collections::BTreeMap,
-    time::{Duration, Instant},
-};
+use std::collections::BTreeMap;
 
 use vouch_ledger::{CommittedBlock, LedgerError, Reader, TransactionRecord};
 use vouch_types::Height;
-use vouch_vault::{ChainChange, Input, Scope, chain::change_of};
+
+use crate::{
+    chain::{ChainChange, Scope, change_of},
+    vault::Input,
+    words::Now,
+};
 
 /// Blocks looked at for one step.
 const BLOCKS_PER_STEP: usize = 64;
 /// Blocks of the feed kept until their turn; the ledger has all others.
 const FRESH_MAX: usize = 256;
 /// Each height that a vault takes in costs it a sync. Blocks that change nothing for it are taken in together, this often.
-const QUIET: Duration = Duration::from_secs(1);
+const QUIET_MS: u64 = 1_000;
 
 /// The cursor.
 #[derive(Debug)]
@@ -26,8 +28,8 @@ pub struct Blocks {
     reader: Reader,
     next: Height,
     fresh: BTreeMap<Height, Vec<ChainChange>>,
-    /// The last block that changed nothing and was not told, and when it will be.
-    quiet: Option<(Height, Instant)>,
+    /// The last block that changed nothing and was not told, and when it will be, by the steady clock.
+    quiet: Option<(Height, u64)>,
 }
 
 fn changes_in(records: &[TransactionRecord]) -> Vec<ChainChange> {
@@ -51,18 +53,18 @@ impl Blocks {
         }
     }
 
-    /// When there is something to take, if nothing new comes.
+    /// When there is something to take, if nothing new comes: milliseconds of the steady clock, 0 for at once.
     #[must_use]
-    pub fn due(&self) -> Option<Instant> {
+    pub fn due(&self) -> Option<u64> {
         let is_behind = self.reader.published().head.height >= self.next;
-        if is_behind { Some(Instant::now()) } else { self.quiet.map(|(_, at)| at) }
+        if is_behind { Some(0) } else { self.quiet.map(|(_, at)| at) }
     }
 
     /// The next blocks, as many as fit into one step.
     ///
     /// # Errors
     /// [`LedgerError`]: the node must stop.
-    pub fn take(&mut self) -> Result<Vec<Input>, LedgerError> {
+    pub fn take(&mut self, now: Now) -> Result<Vec<Input>, LedgerError> {
         let head = self.reader.published().head.height;
         let mut inputs = Vec::new();
         for _ in 0..BLOCKS_PER_STEP {
@@ -71,7 +73,7 @@ impl Blocks {
             }
             let changes = self.changes(head)?;
             if changes.is_empty() {
-                let at = self.quiet.map_or_else(|| Instant::now() + QUIET, |(_, at)| at);
+                let at = self.quiet.map_or(now.steady_ms + QUIET_MS, |(_, at)| at);
                 self.quiet = Some((self.next, at));
             } else {
                 self.quiet = None;
@@ -79,7 +81,7 @@ impl Blocks {
             }
             self.next = above(self.next);
         }
-        if let Some((height, _)) = self.quiet.take_if(|(_, at)| *at <= Instant::now()) {
+        if let Some((height, _)) = self.quiet.take_if(|(_, at)| *at <= now.steady_ms) {
             inputs.push(Input::BlockCommitted { height, changes: Vec::new() });
         }
         let next = self.next;

@@ -19,13 +19,18 @@ use vouch_types::{
     codec::Format,
     decode,
     document::{
-        Audience, CONTRACT, Decision, Document, DocumentEntry, DocumentId, Erasure, ErasureState, FieldSet, Party,
-        Schema, Version, method,
+        Audience, CONTRACT, Decision, Document, DocumentEntry, DocumentId, Erasure, ErasureState, FieldSet, Moment,
+        Party, Schema, Version, method,
     },
     encode, relation,
 };
-use vouch_vault::{Chain, ChainError, ErasureStep, Facts, Listed, Question, Scope, Unattested, VersionKey};
 use wincode::SchemaRead;
+
+use crate::{
+    acts::ErasureStep,
+    chain::{Chain, ChainError, Facts, Listed, Question, Scope, Unattested},
+    words::VersionKey,
+};
 
 /// Most bytes of an answer.
 const ANSWER_BYTES_MAX: usize = 1 << 20;
@@ -34,6 +39,9 @@ const ANSWERS_MAX: usize = 2_048;
 /// Queries that a contract can always answer: of documents, and of relations.
 const COUNTS: &str = "counts";
 const COUNT: &str = "count";
+/// The contract's query for who holds what, and a record of its answer: member, version, fields, since when.
+const HOLDERS: &str = "holders";
+type Holder = (String, u32, FieldSet, Moment);
 /// The contract's query for an erasure.
 const ERASURE: &str = "erasure";
 /// What the contract says of an id or version that it does not know; and the ledger of a contract that is not there.
@@ -51,6 +59,12 @@ pub struct LedgerChain {
     answering: Mutex<Option<(Height, bool)>>,
 }
 
+impl core::fmt::Debug for LedgerChain {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("LedgerChain")
+    }
+}
+
 /// What was answered at one height.
 #[derive(Default)]
 struct Answers {
@@ -60,6 +74,9 @@ struct Answers {
 
 impl LedgerChain {
     /// Asks through a reader; `joining` is set when it cannot answer because the node joins by a snapshot.
+    ///
+    /// # Panics
+    /// Never: the contract's name has the form of one.
     #[must_use]
     pub fn new(reader: Reader, joining: Arc<AtomicBool>) -> Self {
         let contract = ContractName::new(CONTRACT).expect("the contract's name has the form of one");
@@ -128,6 +145,9 @@ impl LedgerChain {
     }
 
     /// What the chain says of a document.
+    ///
+    /// # Errors
+    /// [`ChainError`].
     pub fn record(&self, id: &DocumentId) -> Result<Option<Document>, ChainError> {
         Ok(self.ask::<Option<Document>>(method::DOCUMENT, encode(id))?.flatten())
     }
@@ -249,12 +269,20 @@ impl Chain for LedgerChain {
         }))
     }
 
+    fn said_possession(&self, key: &VersionKey, member: &str) -> Result<FieldSet, ChainError> {
+        // The list is by member and version: what stands first behind the version before.
+        let before = key.version.saturating_sub(1);
+        let found: Option<Vec<Holder>> = self.ask(HOLDERS, encode(&(key.id, member.to_owned(), before, 1u32)))?;
+        let own = found.into_iter().flatten().find(|(holder, version, ..)| holder == member && *version == key.version);
+        Ok(own.map(|(_, _, fields, _)| fields).unwrap_or_default())
+    }
+
     fn latest(&self, id: &DocumentId) -> Result<Option<u32>, ChainError> {
         Ok(self.record(id)?.map(|document| document.latest))
     }
 }
 
-/// The inverse of [`vouch_vault::chain::party_name`].
+/// The inverse of [`crate::chain::party_name`].
 fn party_of(name: &str) -> Option<Party> {
     match name.split_once(':')? {
         ("member", member) => Some(Party::member(member)),
@@ -266,9 +294,9 @@ fn party_of(name: &str) -> Option<Party> {
 #[cfg(test)]
 mod tests {
     use vouch_types::SubjectId;
-    use vouch_vault::chain::party_name;
 
     use super::*;
+    use crate::chain::party_name;
 
     #[test]
     fn names_of_parties_lead_back_to_them() {
