@@ -193,7 +193,7 @@ impl World {
     async fn ask<T: Send + 'static>(
         &self,
         member: &str,
-        work: impl FnOnce(&mut Vault, vouch_vault::Now) -> Result<T, VaultError> + Send + 'static,
+        work: impl FnOnce(&mut Vault, Now) -> Result<T, VaultError> + Send + 'static,
     ) -> T {
         self.node(member).vault.ask(work).await.unwrap()
     }
