@@ -18,6 +18,9 @@ use crate::{admission::Job, vault::ConnectionsSender};
 /// From so many transactions on, no more requests that bring some are taken together.
 const TOGETHER_MAX: usize = 512;
 
+/// Whether the replica takes each transaction of a request, in order.
+pub type Verdicts = Vec<Result<(), Refusal>>;
+
 /// Requests of the node's other parts.
 #[derive(Debug)]
 pub enum Request {
@@ -26,7 +29,7 @@ pub enum Request {
         /// The transactions.
         transactions: Vec<PooledTransaction>,
         /// Where the verdicts go.
-        reply: oneshot::Sender<Vec<Result<(), Refusal>>>,
+        reply: oneshot::Sender<Verdicts>,
     },
     /// Let transactions wait that a peer relayed.
     Relayed(Vec<PooledTransaction>),
@@ -87,7 +90,7 @@ pub struct Runner {
     timers: BTreeMap<Timer, Instant>,
     outlets: Outlets,
     own_key: PublicKey,
-    verdicts: Vec<Result<(), Refusal>>,
+    verdicts: Verdicts,
 }
 
 impl Runner {
@@ -295,7 +298,7 @@ impl Runner {
 struct Arrived {
     submitted: Vec<PooledTransaction>,
     /// To whom the verdicts on how many of these go, in order.
-    replies: Vec<(usize, oneshot::Sender<Vec<Result<(), Refusal>>>)>,
+    replies: Vec<(usize, oneshot::Sender<Verdicts>)>,
     relayed: Vec<PooledTransaction>,
 }
 

@@ -298,7 +298,7 @@ impl Chain for NodeChain {
         let of_member = ledger.acts.iter().filter(|(who, _)| who == member);
         let said =
             of_member.filter_map(|(_, act)| if let Act::AttestPossession(said) = act { Some(said) } else { None });
-        let newest = said.flatten().filter(|said| said.id == key.id && said.version == key.version).last();
+        let newest = said.flatten().rfind(|said| said.id == key.id && said.version == key.version);
         Ok(newest.map(|said| said.fields.clone()).unwrap_or_default())
     }
 

@@ -352,11 +352,16 @@ pub(super) async fn run(args: Args, global: &GlobalArgs) -> anyhow::Result<ExitC
     }
     let outcome = Outcome { key: &fingerprint, summary: &summary, changes: Some(&changes), sent: Some(&sent) };
     emit(global, &outcome, |language| show::sent(&sent, language))?;
-    Ok(match (&sent.is_stopped, sent.rejected) {
+    Ok(after_sending(&sent))
+}
+
+/// What a run ends with that sent.
+fn after_sending(sent: &Sent) -> ExitCode {
+    match (&sent.is_stopped, sent.rejected) {
         (true, _) => ExitCode::from(EXIT_FAILED),
         (false, 0) => ExitCode::SUCCESS,
         (false, _) => ExitCode::from(EXIT_REFUSED),
-    })
+    }
 }
 
 /// What a run ends with that has nothing to send. Rejected rows are written to their files also where nothing else is left.
