@@ -31,6 +31,20 @@ use_target_dir() {
   fi
   case $CARGO_TARGET_DIR in /*) ;; *) CARGO_TARGET_DIR=$PWD/$CARGO_TARGET_DIR ;; esac
   export CARGO_TARGET_DIR
+  forget_other_clones
+}
+
+# Cargo tells by path below the clone and by time what it built already. In a folder that clones share, that of another clone is taken
+# for this one's when its files are newer, and tests then look for their files over there. So what is ours is built anew after
+# another clone; dependencies are shared.
+forget_other_clones() {
+  local mark=$CARGO_TARGET_DIR/clone name
+  [ -d "$CARGO_TARGET_DIR" ] || return 0
+  [ "$(cat "$mark" 2>/dev/null)" != "$PWD" ] || return 0
+  while IFS= read -r name; do
+    find "$CARGO_TARGET_DIR" -maxdepth 5 -type d -path "*/.fingerprint/$name-*" -prune -exec rm -rf {} +
+  done < <(find . -name Cargo.toml -not -path '*/node_modules/*' -exec sed -n '/^\[package\]/,/^\[[^p]/s/^name = "\(.*\)"/\1/p' {} +)
+  printf '%s' "$PWD" >"$mark"
 }
 
 bin_dir() { printf '%s/debug' "$CARGO_TARGET_DIR"; }
