@@ -86,8 +86,7 @@ selection=()
 for package in "${packages[@]}"; do selection+=(-p "$package"); done
 # Places of sources do not belong into a module: neither its bytes nor its messages may depend on where it was built.
 remap="--remap-path-prefix=$root= --remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=cargo"
-# What reads workbooks could also write archives with passwords, and would have random bytes from the page for that: it has none.
-flags="-Clink-arg=-zstack-size=131072 --cfg getrandom_backend=\"unsupported\" $remap"
+flags="-Clink-arg=-zstack-size=131072 $remap"
 (
   cd "$guest"
   env -u CARGO_ENCODED_RUSTFLAGS CARGO_TARGET_DIR="$build_dir" RUSTFLAGS="$flags" \
