@@ -50,11 +50,15 @@ fn workbook(rows: &[Vec<String>]) -> Vec<u8> {
         "<workbook xmlns=\"{main}\" xmlns:r=\"{office}\"><sheets><sheet name=\"封面\" sheetId=\"1\" r:id=\"rId1\"/>\
          <sheet name=\"人员\" sheetId=\"2\" r:id=\"rId2\"/></sheets></workbook>"
     );
-    let root = format!("<Relationships xmlns=\"{package}\">{}</Relationships>", to(1, "officeDocument", "xl/workbook.xml"));
+    let root =
+        format!("<Relationships xmlns=\"{package}\">{}</Relationships>", to(1, "officeDocument", "xl/workbook.xml"));
     packed(&[
         ("_rels/.rels", &root),
         ("xl/workbook.xml", &book),
-        ("xl/_rels/workbook.xml.rels", &format!("<Relationships xmlns=\"{package}\">{}</Relationships>", relations.concat())),
+        (
+            "xl/_rels/workbook.xml.rels",
+            &format!("<Relationships xmlns=\"{package}\">{}</Relationships>", relations.concat()),
+        ),
         ("xl/sharedStrings.xml", &shared),
         ("xl/worksheets/sheet1.xml", &cover),
         ("xl/worksheets/sheet2.xml", &table),
@@ -110,7 +114,9 @@ fn run(source: &Value, sheet: Option<&str>) -> (Value, Vec<Value>, String) {
 #[test]
 fn a_workbook_becomes_what_its_table_does() {
     let row = |number: &str, at: &str| {
-        ["测试甲", "居民身份证", number, "15400000000", "某行", "6222020200112233", "人脸比对", "通过", at].map(String::from).to_vec()
+        ["测试甲", "居民身份证", number, "15400000000", "某行", "6222020200112233", "人脸比对", "通过", at]
+            .map(String::from)
+            .to_vec()
     };
     let mut rows = vec![HEAD.map(String::from).to_vec()];
     rows.extend((1..=5).map(|number| row(&format!("A{number}"), "2026/10/2 9:00")));
@@ -121,7 +127,11 @@ fn a_workbook_becomes_what_its_table_does() {
     let source = taken("t.xlsx", workbook(&rows));
     let look = call(sample::look, &json!({ "source": source, "schemas": [schema()] })).unwrap();
     assert_eq!(look["kind"], "xlsx");
-    assert_eq!((&look["sheets"], &look["sheet"]), (&json!(["封面", "人员"]), &json!("人员")), "the cover has no record");
+    assert_eq!(
+        (&look["sheets"], &look["sheet"]),
+        (&json!(["封面", "人员"]), &json!("人员")),
+        "the cover has no record"
+    );
     assert_eq!((&look["columns"], &look["records"]), (&json!(HEAD), &json!(6)));
     assert!(look["samples"]["手机号码"][0]["hidden"].is_number(), "{look}");
     let guess = call(sample::suggest, &schema()).unwrap();
@@ -132,13 +142,20 @@ fn a_workbook_becomes_what_its_table_does() {
         assert_eq!(checked["summary"][number], as_text["summary"][number], "{number}");
     }
     let fault = &checked["summary"]["schemas"][0]["shown"][0];
-    assert_eq!((&fault["code"], &fault["place"]), (&json!("uplink.date"), &json!("t.xlsx, sheet 人员, cell I4 (核验时间)")));
+    assert_eq!(
+        (&fault["code"], &fault["place"]),
+        (&json!("uplink.date"), &json!("t.xlsx, sheet 人员, cell I4 (核验时间)"))
+    );
     assert_eq!(checked["rejected_name"], "t.xlsx.rejected.csv");
-    let documents = |rows: &[Value]| rows.iter().map(|row| (row["id"].clone(), row["content"].clone())).collect::<Vec<_>>();
+    let documents =
+        |rows: &[Value]| rows.iter().map(|row| (row["id"].clone(), row["content"].clone())).collect::<Vec<_>>();
     assert_eq!(documents(&sheet_rows), documents(&text_rows));
     assert_eq!(sheet_rows.len(), 5);
     assert_eq!(sheet_rows[0]["place"], "t.xlsx, sheet 人员, line 2");
-    assert_eq!(rejected, text_rejected.replace("\"t.csv, line 4, column 9 (核验时间)\"", "\"t.xlsx, sheet 人员, cell I4 (核验时间)\""));
+    assert_eq!(
+        rejected,
+        text_rejected.replace("\"t.csv, line 4, column 9 (核验时间)\"", "\"t.xlsx, sheet 人员, cell I4 (核验时间)\"")
+    );
 
     // The sheet that is read where none is named has no such columns, and one that is not there is told with those that are.
     let broken = |sheet| run(&source, sheet).0["summary"]["broken"][0].clone();
