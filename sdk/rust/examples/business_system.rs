@@ -6,8 +6,9 @@
 //!         ^------- a person corrects it <-- FOLDER/rejected/NAME.json <--'  rejected, or refused at once
 //! ```
 //!
-//! `FOLDER/sent` and `FOLDER/cursor` are what it knows. They are written before what they are about is done, so it may be killed
-//! and started again at any point: a record becomes one document. It ends when the inbox is empty and everything is accepted.
+//! `FOLDER/sent` and `FOLDER/cursor` are what it knows, and a record lies in `FOLDER/taken` while it is sent. All of it is written before
+//! what it is about is done, so the system may be killed and started again at any point: a record becomes one document, and what was
+//! corrected one version. It ends when the inbox is empty and everything is accepted.
 //!
 //! Usage: `business_system FOLDER`, with `VOUCH_NODE` (addresses of the own member's nodes, parted by commas), `VOUCH_CA` (PEM file),
 //! `VOUCH_CHAIN` (the chain's id), `VOUCH_KEY` (key file of a service account), `PURPOSE` (a code of the schema for the evidence).
@@ -50,6 +51,21 @@ struct Record {
     parties: BTreeMap<String, String>,
     #[serde(default)]
     references: Vec<ReferenceEntry>,
+}
+
+impl Record {
+    fn draft(&self) -> DocumentDraft {
+        let parties = self.parties.iter();
+        DocumentDraft {
+            schema: self.schema.clone(),
+            values: self.values.clone(),
+            parties: parties
+                .map(|(role, member)| PartyEntry { role: role.clone(), party: Party::member(member) })
+                .collect(),
+            references: self.references.clone(),
+            ..DocumentDraft::default()
+        }
+    }
 }
 
 /// What the system knows of a record that it has begun to send.
@@ -105,7 +121,7 @@ impl System {
     async fn open() -> Result<Self, Failure> {
         let folder = PathBuf::from(env::args_os().nth(1).ok_or("usage: business_system FOLDER")?);
         let named = |name: &str| env::var(name).map_err(|_| format!("{name} is not set"));
-        for part in ["inbox", "rejected", "sent", "evidence"] {
+        for part in ["inbox", "taken", "rejected", "sent", "evidence"] {
             fs::create_dir_all(folder.join(part))?;
         }
         let key = keystore::load(Path::new(&named("VOUCH_KEY")?), None)?;
@@ -130,13 +146,14 @@ impl System {
         Ok(cursor)
     }
 
-    /// Sends what lies in the inbox, one after the other.
+    /// Sends what lies in the inbox, one after the other, and first what a run that was killed had taken from there.
     async fn take_inbox(&self) -> Result<(), Failure> {
-        for path in self.list("inbox")? {
+        let taken = self.list("taken")?;
+        for path in taken.into_iter().chain(self.list("inbox")?) {
             let name = path.file_name().ok_or("a file without a name")?.to_string_lossy().into_owned();
             let text = fs::read(&path)?;
             let before = match serde_json::from_slice::<Record>(&text) {
-                Ok(record) => self.send(&name, &record).await,
+                Ok(record) => self.send(&path, &name, &record).await,
                 Err(error) => Err(vouch_sdk::Error::Construction(error.to_string())),
             };
             match before {
@@ -151,32 +168,24 @@ impl System {
                     self.reject(&name, &self.member, error.code(), &error.to_string())?;
                 }
             }
-            fs::remove_file(&path)?;
+            let taken = self.folder.join("taken").join(&name);
+            fs::remove_file(if taken.exists() { taken } else { path })?;
         }
         Ok(())
     }
 
     /// Submits a record, or what was corrected in it; the same after every kill.
-    async fn send(&self, name: &str, record: &Record) -> Result<(), vouch_sdk::Error> {
+    async fn send(&self, path: &Path, name: &str, record: &Record) -> Result<(), vouch_sdk::Error> {
         let failed = |error: Failure| vouch_sdk::Error::Configuration(error.to_string());
-        let place = format!("sent/{name}");
+        let (place, taken) = (format!("sent/{name}"), self.folder.join("taken").join(name));
         let known: Option<Sent> = self.read(&place).map_err(failed)?;
-        let draft = DocumentDraft {
-            schema: record.schema.clone(),
-            values: record.values.clone(),
-            parties: record
-                .parties
-                .iter()
-                .map(|(role, member)| PartyEntry { role: role.clone(), party: Party::member(member) })
-                .collect(),
-            references: record.references.clone(),
-            ..DocumentDraft::default()
-        };
         let mut sent = match known {
             None => {
                 let resumption = Resumption::new(&self.member)?;
                 Sent { resumption, version: 1, is_final: false, is_accepted: false }
             }
+            // It was on the chain when the run that had taken it was killed.
+            Some(sent) if sent.is_final && path == taken => return Ok(()),
             Some(sent) if sent.is_final => {
                 let resumption = Resumption::of_document(sent.resumption.document)?;
                 Sent { resumption, version: sent.version + 1, is_final: false, is_accepted: false }
@@ -185,16 +194,33 @@ impl System {
             Some(sent) => sent,
         };
         self.write(&place, &sent).map_err(failed)?;
-        let id = sent.resumption.document;
-        let options = SubmitOptions { resumption: Some(sent.resumption.clone()), ..SubmitOptions::default() };
-        let is_there = self.client.document_version(id, sent.version).await?.is_some();
-        if !is_there && sent.version == 1 {
-            self.client.submit_document_with(&draft, &self.key, &options).await?;
-        } else if !is_there {
-            self.client.revise_document_with(id, &draft, &self.key, &options).await?;
+        fs::rename(path, &taken).map_err(|error| failed(error.into()))?;
+        if let Err(error) = self.put(&sent, &record.draft()).await {
+            // What the run before had sent may have become final meanwhile.
+            if !self.is_there(&sent).await? {
+                return Err(error);
+            }
         }
         sent.is_final = true;
         self.write(&place, &sent).map_err(failed)
+    }
+
+    async fn put(&self, sent: &Sent, draft: &DocumentDraft) -> Result<(), vouch_sdk::Error> {
+        if self.is_there(sent).await? {
+            return Ok(());
+        }
+        let (id, follows) = (sent.resumption.document, sent.version.checked_sub(1).filter(|version| *version > 0));
+        let options = SubmitOptions { resumption: Some(sent.resumption.clone()), follows, ..SubmitOptions::default() };
+        match follows {
+            None => self.client.submit_document_with(draft, &self.key, &options).await,
+            Some(_) => self.client.revise_document_with(id, draft, &self.key, &options).await,
+        }
+        .map(|_| ())
+    }
+
+    /// Whether a version is on the chain; nobody else makes versions of the document.
+    async fn is_there(&self, sent: &Sent) -> Result<bool, vouch_sdk::Error> {
+        Ok(self.client.document_version(sent.resumption.document, sent.version).await?.is_some())
     }
 
     /// What was refused at once leaves no trace: what is corrected is another content, and gets salts of its own.
@@ -266,7 +292,8 @@ impl System {
             let name = path.file_name().ok_or("a file without a name")?.to_string_lossy().into_owned();
             sent.extend(self.read::<Sent>(&format!("sent/{name}"))?);
         }
-        Ok(self.list("inbox")?.is_empty() && !sent.is_empty() && sent.iter().all(|sent| sent.is_accepted))
+        let is_empty = self.list("inbox")?.is_empty() && self.list("taken")?.is_empty();
+        Ok(is_empty && !sent.is_empty() && sent.iter().all(|sent| sent.is_accepted))
     }
 
     /// Files of a folder by name; what is being written begins with a point.

@@ -271,6 +271,10 @@ impl Client {
         }
         let unknown = || Error::Construction(format!("there is no document {id}"));
         let latest = self.document(id).await?.ok_or_else(unknown)?.latest;
+        if let Some(follows) = options.follows.filter(|follows| *follows != latest) {
+            let reason = format!("the newest version of document {id} is {latest}, and what is sent follows {follows}");
+            return Err(Error::Construction(reason));
+        }
         let before = self.document_version(id, latest).await?.ok_or_else(unknown)?.content.root;
         let version = (id, latest.saturating_add(1));
         let issuing = self.issuing(&draft.schema, draft.schema_version).await?;

@@ -280,6 +280,9 @@ pub type OnProgress = Arc<dyn Fn(&FileProgress) + Send + Sync>;
 pub struct SubmitOptions {
     /// To take a submission up that broke off: the same as at the first try.
     pub resumption: Option<Resumption>,
+    /// For a new version: the number of the newest one there may be. With another on the chain nothing is sent
+    /// ([`Error::Construction`](crate::Error::Construction)), so that one that a broken-off run still had under way is not made twice.
+    pub follows: Option<u32>,
     /// Told how far each file is.
     pub progress: Option<OnProgress>,
     /// How long nothing may move on before a file is given up, while the node cannot be reached.
@@ -288,7 +291,7 @@ pub struct SubmitOptions {
 
 impl Default for SubmitOptions {
     fn default() -> Self {
-        Self { resumption: None, progress: None, patience: Duration::from_secs(120) }
+        Self { resumption: None, follows: None, progress: None, patience: Duration::from_secs(120) }
     }
 }
 
@@ -296,6 +299,7 @@ impl core::fmt::Debug for SubmitOptions {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("SubmitOptions")
             .field("resumption", &self.resumption)
+            .field("follows", &self.follows)
             .field("patience", &self.patience)
             .finish_non_exhaustive()
     }
