@@ -186,6 +186,8 @@ async fn a_business_system_corrects_what_is_rejected_and_proves_what_is_accepted
     })
     .await
     .unwrap();
+    // Before it is sent, while it is, or when it is final already.
+    tokio::time::sleep(Duration::from_millis(rand::random::<u64>() % 400)).await;
     running.kill().await.unwrap();
     let mut running = system(&cluster, &folder);
     let (corrected, is_right) = the_enterprise_judges(&cluster, 2).await;
