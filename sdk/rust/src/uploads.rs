@@ -281,7 +281,7 @@ pub struct SubmitOptions {
     /// To take a submission up that broke off: the same as at the first try.
     pub resumption: Option<Resumption>,
     /// For a new version: the number of the newest one there may be. With another on the chain nothing is sent
-    /// ([`Error::Construction`](crate::Error::Construction)), so that one that a broken-off run still had under way is not made twice.
+    /// ([`Error::Construction`]), so that one that a broken-off run still had under way is not made twice.
     pub follows: Option<u32>,
     /// Told how far each file is.
     pub progress: Option<OnProgress>,
