@@ -128,36 +128,67 @@ impl Acts {
 impl Vault {
     /// Gives an act out, durably.
     pub(crate) fn act(&mut self, act: Act) -> Result<(), VaultError> {
-        let number = self.acts.next;
-        self.acts.next += 1;
-        let mut batch = Batch::new();
-        put(&mut batch, row(Kind::Act, &[&number.to_be_bytes()]), &act);
+        self.act_with(Batch::new(), [act])
+    }
+
+    /// Gives acts out in one write with what they follow from: a power cut leaves all of it or nothing.
+    pub(crate) fn act_with(&mut self, mut batch: Batch, acts: impl IntoIterator<Item = Act>) -> Result<(), VaultError> {
+        for act in acts {
+            let number = self.acts.next;
+            self.acts.next += 1;
+            put(&mut batch, row(Kind::Act, &[&number.to_be_bytes()]), &act);
+            self.acts.open.insert(number, Given { act, until: None });
+            self.acts.waiting.push_back(number);
+        }
         self.disk.apply(batch)?;
-        self.acts.open.insert(number, Given { act, until: None });
-        self.acts.waiting.push_back(number);
-        self.give_out();
-        Ok(())
+        self.give_out()
     }
 
     /// Gives out as many acts as may be under way.
-    fn give_out(&mut self) {
+    fn give_out(&mut self) -> Result<(), VaultError> {
         while self.acts.under_way < self.limits.acts_max
             && let Some(number) = self.acts.waiting.pop_front()
         {
+            self.leave_out_what_is_not_held(number)?;
             if let Some(given) = self.acts.open.get_mut(&number) {
                 given.until = Some(self.now.steady_ms + self.limits.act_ms);
                 self.acts.under_way += 1;
                 self.out.push(Effect::Submit { number, act: given.act.clone() });
             }
         }
+        Ok(())
     }
 
-    /// Says on the chain that a version is held, together with others.
-    pub(crate) fn attest_possession(&mut self, key: &VersionKey, fields: &FieldSet) -> Result<(), VaultError> {
-        let mut batch = Batch::new();
-        put(&mut batch, row(Kind::Possession, &[&key.to_bytes()]), fields);
-        self.acts.gather_until.get_or_insert(self.now.steady_ms + self.limits.possession_gather_ms);
+    /// A power cut in the middle of a step may leave the rows of a version, and what was to be said of it, without its key; and a
+    /// copy may have been dropped since. That is said again once it is here whole.
+    fn leave_out_what_is_not_held(&mut self, number: u64) -> Result<(), VaultError> {
+        let Some(Given { act: Act::AttestPossession(list), .. }) = self.acts.open.get(&number) else { return Ok(()) };
+        let mut held = Vec::with_capacity(list.len());
+        for said in list {
+            let key = VersionKey { id: said.id, version: said.version };
+            if said.fields.is_subset(&self.openable(&key)?) {
+                held.push(said.clone());
+            }
+        }
+        if held.len() == list.len() {
+            return Ok(());
+        }
+        let (mut batch, at) = (Batch::new(), row(Kind::Act, &[&number.to_be_bytes()]));
+        if held.is_empty() {
+            batch.delete(Table::Vault, at);
+            self.acts.open.remove(&number);
+        } else {
+            let act = Act::AttestPossession(held);
+            put(&mut batch, at, &act);
+            self.acts.open.insert(number, Given { act, until: None });
+        }
         self.disk.apply(batch)
+    }
+
+    /// Says on the chain that a version is held, together with others, once `batch` is written.
+    pub(crate) fn attest_possession(&mut self, key: &VersionKey, fields: &FieldSet, batch: &mut Batch) {
+        put(batch, row(Kind::Possession, &[&key.to_bytes()]), fields);
+        self.acts.gather_until.get_or_insert(self.now.steady_ms + self.limits.possession_gather_ms);
     }
 
     /// Whether it is about to be said on the chain that a version is held.
@@ -180,7 +211,7 @@ impl Vault {
                 self.acts.waiting.push_back(*number);
             }
         }
-        self.give_out();
+        self.give_out()?;
         while self.acts.gather_until.is_some_and(|until| until <= now) {
             self.acts.gather_until = Some(now + self.limits.possession_gather_ms);
             if self.acts.open.len() >= self.limits.acts_max {
@@ -208,8 +239,7 @@ impl Vault {
             possessions.push(Possession { id: version.id, version: version.version, fields: read(&fields)? });
             batch.delete(Table::Vault, key);
         }
-        self.disk.apply(batch)?;
-        self.act(Act::AttestPossession(possessions))
+        self.act_with(batch, [Act::AttestPossession(possessions)])
     }
 
     pub(crate) fn act_settled(&mut self, number: u64, result: ActResult) -> Result<(), VaultError> {
@@ -234,19 +264,16 @@ impl Vault {
         let given = self.acts.open.remove(&number);
         self.acts.under_way -= usize::from(given.as_ref().is_some_and(|given| given.until.is_some()));
         let given = given.map(|given| given.act);
-        self.give_out();
         if let (Some(Act::AnchorAudit { entries, head, .. }), false) = (&given, is_refused) {
             self.audit_anchored(*entries, *head, &mut batch);
         }
-        self.disk.apply(batch)?;
         match given {
             // One of them is refused, perhaps since it is being erased: the others are said without it.
             Some(Act::AttestPossession(list)) if is_refused && list.len() > 1 => {
                 let (first, second) = list.split_at(list.len() / 2);
-                self.act(Act::AttestPossession(first.to_vec()))?;
-                self.act(Act::AttestPossession(second.to_vec()))
+                self.act_with(batch, [first, second].map(|part| Act::AttestPossession(part.to_vec())))
             }
-            _ => Ok(()),
+            _ => self.act_with(batch, []),
         }
     }
 }

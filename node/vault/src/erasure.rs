@@ -114,10 +114,9 @@ impl Vault {
         statement.signature = self.network.sign(digest.as_bytes());
         let mut batch = Batch::new();
         put(&mut batch, row(Kind::Erased, &[id.as_bytes()]), &statement);
-        self.disk.apply(batch)?;
         self.counters.shredded += 1;
         self.out.push(Effect::Shredded(*id));
-        self.act(Act::AttestErasure { id: *id, receipt: digest })
+        self.act_with(batch, [Act::AttestErasure { id: *id, receipt: digest }])
     }
 
     /// What this node said when it shredded a document.

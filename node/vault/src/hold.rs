@@ -79,6 +79,16 @@ impl Vault {
         Ok(keys.map(|keys| OpenCopy { held, copy, keys }))
     }
 
+    /// Fields of a version that are here with all their files, under keys that open them.
+    pub(crate) fn openable(&self, key: &VersionKey) -> Result<FieldSet, VaultError> {
+        let (Some(held), Shelved::Key(shelved)) = (self.held(key)?, self.shelf.get(&key.id)?) else {
+            return Ok(FieldSet::new());
+        };
+        let sealed = self.disk.bytes(Table::VaultKeys, &key.to_bytes())?;
+        let keys = sealed.and_then(|sealed| copy::unseal_keys(&self.chain_id, &shelved, key, &sealed));
+        Ok(keys.map(|_| held.possessed()).unwrap_or_default())
+    }
+
     /// The copy of a version as it lies here; `None` also when its bytes are none any more, which the check of what lies at
     /// rest finds and repairs.
     pub(crate) fn copy(&self, key: &VersionKey) -> Result<Option<Copy>, VaultError> {
@@ -153,8 +163,7 @@ impl Vault {
         let mut batch = Batch::new();
         put(&mut batch, row(Kind::Unreadable, &[&key.to_bytes()]), &code.to_owned());
         self.no_longer_want(key, &mut batch);
-        self.disk.apply(batch)?;
-        self.act(Act::Judge { key: *key, accepted: false, code: code.to_owned() })
+        self.act_with(batch, [Act::Judge { key: *key, accepted: false, code: code.to_owned() }])
     }
 
     /// Keeps what was checked, together with what is there already.
@@ -195,11 +204,12 @@ impl Vault {
         if fields_of(audience, &self.member).is_subset(&held.fields) {
             self.no_longer_want(key, &mut batch);
         }
+        self.report_possession(key, audience, before.as_ref().map(|old| &old.held), &held, &mut batch);
         self.disk.apply(batch)?;
         if held.issuer == self.member && held.staged_here {
             self.owe(key, audience, &held.fields)?;
         }
-        self.report_possession(key, audience, before.as_ref().map(|old| &old.held), &held)
+        Ok(())
     }
 
     /// Whether a version names the root of the one before as it stands on the chain.
@@ -287,22 +297,22 @@ impl Vault {
         Ok(())
     }
 
-    /// Says that possession is complete, here and on the chain, when it has just become so.
+    /// Says that possession is complete, here and on the chain, when it becomes so with `batch`.
     fn report_possession(
         &mut self,
         key: &VersionKey,
         audience: &Audience,
         before: Option<&Held>,
         held: &Held,
-    ) -> Result<(), VaultError> {
+        batch: &mut Batch,
+    ) {
         let mine = fields_of(audience, &self.member);
         let was_complete = before.is_some_and(|old| mine.is_subset(&old.possessed()));
         if !was_complete && !mine.is_empty() && mine.is_subset(&held.possessed()) {
             self.counters.possessed += 1;
             self.out.push(Effect::Possessed(*key));
-            self.attest_possession(key, &held.possessed())?;
+            self.attest_possession(key, &held.possessed(), batch);
         }
-        Ok(())
     }
 
     /// Says on the chain that all is held of what this member is to have, where that was not said: what it is to have may have
@@ -313,7 +323,9 @@ impl Vault {
         if !is_whole || self.is_being_said(key)? || mine.is_subset(&self.chain.said_possession(key, &self.member)?) {
             return Ok(());
         }
-        self.attest_possession(key, &has)
+        let mut batch = Batch::new();
+        self.attest_possession(key, &has, &mut batch);
+        self.disk.apply(batch)
     }
 
     /// A file came to its end: the field it belongs to may be whole now.
@@ -330,9 +342,9 @@ impl Vault {
                 held.pending = held.pending.difference(&[file.slot].into_iter().collect());
             }
             self.write_held(key, &held, &mut batch)?;
-            self.disk.apply(batch)?;
             let audience = self.chain.audience(key)?;
-            self.report_possession(key, &audience, Some(&opened.held), &held)?;
+            self.report_possession(key, &audience, Some(&opened.held), &held, &mut batch);
+            self.disk.apply(batch)?;
             return self.acknowledge(key, None);
         }
         self.disk.apply(batch)
@@ -442,8 +454,8 @@ impl Vault {
         };
         self.plan_files(key, &opened.0, &mut held, &mut batch)?;
         self.write_held(key, &held, &mut batch)?;
+        self.report_possession(key, audience, None, &held, &mut batch);
         self.disk.apply(batch)?;
-        self.owe(key, audience, &held.fields)?;
-        self.report_possession(key, audience, None, &held)
+        self.owe(key, audience, &held.fields)
     }
 }

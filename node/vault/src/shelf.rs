@@ -94,6 +94,11 @@ impl MemoryShelf {
         }
     }
 
+    /// Loses what it knows of one document.
+    pub fn lose(&self, id: &DocumentId) {
+        self.state.lock().keys.remove(id);
+    }
+
     /// Loses everything, the marks of destroyed keys included.
     pub fn wipe(&self) {
         *self.state.lock() = Shelves::default();

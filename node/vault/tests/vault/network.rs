@@ -484,3 +484,57 @@ fn what_is_whole_since_less_is_due_is_said_on_the_chain() {
     world.run(5_000);
     assert_eq!(said(&world), [some(&[0, 2])]);
 }
+
+fn said_by(world: &World, node: usize, key: &VersionKey) -> usize {
+    let ledger = world.shared.0.lock();
+    let is_it = |act: &Act| matches!(act, Act::AttestPossession(list) if list.iter().any(|said| said.id == key.id));
+    ledger.acts.iter().filter(|(who, act)| *who == name(node) && is_it(act)).count()
+}
+
+/// The rows of a version are on the disk and its key is not: nothing that was to be said of it then is, as a possession that waits
+/// for others or as an act that does not get there.
+#[test]
+fn what_lies_here_without_its_key_is_not_said_to_be_held() {
+    for is_act in [false, true] {
+        let mut world = four(27);
+        let keys = [0, 1].map(|_| world.publish(0, &[(1, World::all())], Vec::new()));
+        world.run(300);
+        if is_act {
+            world.weather.loss_percent = 100;
+            world.run(2_000);
+        }
+        let status = world.vault(1).status().unwrap();
+        assert_eq!((status.acts, said_by(&world, 1, &keys[0])), (usize::from(is_act), 0));
+        world.crash(1);
+        world.nodes[1].shelf.lose(&keys[0].id);
+        world.weather.loss_percent = 0;
+        // What is given out from here on is judged.
+        world.start(1);
+        assert!(world.vault(1).possession(&keys[0]).unwrap().is_empty());
+        world.run_until_settled(10_000);
+        world.run(4_000);
+        world.judge_quiet();
+        assert_eq!(keys.map(|key| said_by(&world, 1, &key)), [1, 1], "the other at once, this one when it is back");
+    }
+}
+
+#[test]
+fn a_crash_at_any_moment_of_taking_in_leaves_possession_to_be_said() {
+    for seed in 0..60 {
+        let mut world = four(300 + seed);
+        let key = world.publish(0, &[(1, World::all())], if seed % 5 == 0 { vec![3_000] } else { Vec::new() });
+        world.run(seed * 3);
+        for writes in 0..1_000 {
+            world.fail_write(1, seed % 2);
+            world.run(2);
+            if world.nodes[1].vault.is_none() {
+                break;
+            }
+            assert!(writes < 999, "{seed}: no write failed");
+        }
+        world.run_until_settled(10_000);
+        world.run(4_000);
+        world.judge_quiet();
+        assert!(said_by(&world, 1, &key) > 0, "{seed}");
+    }
+}

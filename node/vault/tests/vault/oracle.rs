@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, sync::atomic::Ordering};
 use vouch_ledger::{Storage, Table};
 use vouch_privacy::{WrapContext, sealing::open_wrap};
 use vouch_types::{document::ErasureState, hash::DocumentRoot};
-use vouch_vault::{Delivery, FieldSet, Message, PeerId, VersionKey};
+use vouch_vault::{Act, Delivery, FieldSet, Message, PeerId, VersionKey};
 
 use crate::{
     support::{CHAIN, PLANTED, SLOTS, fields_of_copy, member_secret},
@@ -71,6 +71,17 @@ impl World {
                 self.counted.pieces_judged += 1;
             }
             _ => {}
+        }
+    }
+
+    /// What a node says on the chain to hold lies there.
+    pub fn judge_said(&mut self, index: usize, act: &Act) {
+        let Act::AttestPossession(list) = act else { return };
+        for said in list {
+            let key = VersionKey { id: said.id, version: said.version };
+            let has = self.vault(index).possession(&key).unwrap();
+            assert!(said.fields.is_subset(&has), "node {index} says {:?} of {key} and has {has:?}", said.fields);
+            self.counted.said_judged += 1;
         }
     }
 

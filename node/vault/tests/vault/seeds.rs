@@ -198,11 +198,13 @@ fn every_seed_ends_with_everything_where_it_belongs() {
         all.crashes += counted.crashes;
         all.lost += counted.lost;
         all.possessions_judged += counted.possessions_judged;
+        all.said_judged += counted.said_judged;
     }
     // A run of fewer seeds is a look at those.
     if seeds().count() as u64 >= SEEDS {
         assert_eq!(all.values_judged, 3 * all.deliveries_judged);
         assert!(all.deliveries_judged > 1_000 && all.pieces_judged > 50 && all.bounds_judged > 5_000, "{all:?}");
+        assert!(all.said_judged > 1_000, "{all:?}");
         assert!(all.crashes > 50 && all.lost > 200 && all.possessions_judged > 5_000, "{all:?}");
     }
 }

@@ -75,6 +75,7 @@ pub struct Counted {
     pub crashes: u64,
     pub lost: u64,
     pub possessions_judged: u64,
+    pub said_judged: u64,
 }
 
 pub struct World {
@@ -299,6 +300,7 @@ impl World {
                     self.at(self.now_ms + after_ms, Event::Timer { node: index, life, number });
                 }
                 Effect::Submit { number, act } => {
+                    self.judge_said(index, &act);
                     let life = self.nodes[index].life;
                     let after = 30 + self.rng.below(200);
                     self.at(self.now_ms + after, Event::Settle { node: index, life, number, act });
