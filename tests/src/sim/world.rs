@@ -8,7 +8,9 @@ use std::{
 use vouch_consensus::SignatureCheck;
 use vouch_genesis::GenesisDocument;
 use vouch_ledger::{MempoolLimits, PooledTransaction, Runtime, Storage};
-use vouch_replica::{Effect, Input, Lane, Replica, ReplicaConfig, ReplicaError, Timer, VolatileMemory, VotingRecord};
+use vouch_replica::{
+    Effect, Input, Lane, Replica, ReplicaConfig, ReplicaError, Timer, VolatileMemory, VotingRecord, VotingState,
+};
 
 use super::{
     byzantine,
@@ -499,9 +501,10 @@ impl World {
             return broken("order", format!("node {index} reports block {height} after block {}", node.reported));
         }
         let (disk, life, latest) = (Arc::clone(&node.disk), node.life, self.latest_ms());
-        let votes = !node.abstains();
+        // Once it has voted again it is as good as any other. Until its record says so it doubts itself again after a crash.
+        let is_doubted = node.memory.record().is_some_and(|record| record.state == VotingState::Distrusted);
+        let votes = !node.abstains() && !is_doubted;
         self.nodes[index].reported = height;
-        // Once it votes again it is as good as any other.
         self.nodes[index].wiped &= !votes;
         disk.look(|disk| self.oracle.committed(index, disk, height, latest))?;
         if self.mutant == Some(Mutant::Canary) && height == 2 {
