@@ -1,5 +1,5 @@
-//! Puts a block together. Whoever proposes next need not wait until then: what is there is executed ahead, and what comes in
-//! meanwhile on top of it.
+//! Puts a block together. Nobody need wait for the moment at which it is proposed: what it is known to begin with is executed
+//! ahead, by whoever proposes it and by those who will judge it, and what comes in meanwhile on top of that.
 
 use vouch_types::{
     Block, BlockHash, Hash32, Header, NodeId, ReceiptsRoot, StateRoot, TimestampMs, TransactionsRoot, ValidatorsHash,
@@ -51,9 +51,9 @@ impl Building {
 }
 
 impl Ledger {
-    /// Executes as many of `candidates`, in their order, as fit into the next block that is proposed here, behind those of
-    /// earlier calls; those that may not stand in it are skipped. `time` becomes the block's, raised to the parent's plus
-    /// one, when none is being put together yet.
+    /// Executes as many of `candidates`, in their order, as fit into the next block, behind those of earlier calls; those that
+    /// may not stand in it are skipped. `time` becomes the block's, raised to the parent's plus one, when none is being put
+    /// together yet. [`Self::propose`] finishes it, and [`Self::validate`] goes on from it with a block that begins like it.
     ///
     /// # Errors
     /// [`LedgerError`]: the node must stop.
@@ -72,6 +72,23 @@ impl Ledger {
     #[must_use]
     pub fn built(&self) -> Option<(usize, TimestampMs)> {
         self.building.as_ref().map(|building| (building.transactions.len(), building.time))
+    }
+
+    /// The leaf hashes of the transactions of the block that is being put together.
+    #[must_use]
+    pub fn built_leaves(&self) -> &[Hash32] {
+        self.building.as_ref().map_or(&[], |building| &building.leaves)
+    }
+
+    /// What has executed the first transactions of a block already, and how many; if nothing has, what has executed none.
+    pub(crate) fn executor_of(&mut self, block: &Block) -> (Executor, usize) {
+        let begins_it = |building: &mut Building| {
+            building.time == block.header.time && block.transactions.starts_with(&building.transactions)
+        };
+        match self.building.take_if(begins_it) {
+            Some(building) => (building.executor, building.transactions.len()),
+            None => (self.executor(block.header.time), 0),
+        }
     }
 
     /// Gives up the block that is being put together.

@@ -402,8 +402,8 @@ impl Ledger {
             Ok(transactions) => transactions,
             Err(reason) => return Ok(Err(reason)),
         };
-        let mut executor = self.executor(block.header.time);
-        for (index, tx) in transactions.iter().enumerate() {
+        let (mut executor, executed) = self.executor_of(block);
+        for (index, tx) in transactions.iter().enumerate().skip(executed) {
             if let Err(reason) = executor.execute(tx)? {
                 return Ok(Err(BlockError::Transaction { index, reason }));
             }

@@ -68,7 +68,16 @@ fn a_block_built_in_lots_is_the_one_built_at_once() {
     let (in_lots, _) = network.ledger.propose(waiting[9..].iter(), later, proposer).unwrap();
     assert_eq!(in_lots, at_once);
 
+    // Whoever judges it goes on from what it has run of it, and runs anew what begins otherwise or has another time.
+    for (run, at, is_used) in [(0..9, time, true), (0..16, time, true), (1..9, time, false), (0..9, later, false)] {
+        network.ledger.forget_prepared();
+        network.ledger.build(waiting[run].iter(), at).unwrap();
+        assert_eq!(network.ledger.validate(&block, None, &[0; 32], &|_| None).unwrap(), Ok(at_once));
+        assert_eq!(network.ledger.built().is_none(), is_used);
+    }
+
     // What was built on another head, or is given up, is in no block.
+    network.ledger.forget_built();
     network.ledger.build(waiting[16..].iter(), later).unwrap();
     let height = block.header.height;
     let certificate = CommitCertificate { height, round: Round(0), block: at_once, signatures: Vec::new() };
