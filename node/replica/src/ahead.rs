@@ -10,7 +10,7 @@
 //! run from its beginning.
 
 use vouch_ledger::PooledTransaction;
-use vouch_types::{Round, TimestampMs};
+use vouch_types::{Height, Round, TimestampMs};
 
 use crate::{
     message::{Announcement, Message},
@@ -92,6 +92,9 @@ impl Replica {
     /// Runs what the next proposer has announced, as far as it follows what was run and is known here.
     pub(crate) fn receive_announcement(&mut self, from: PeerId, said: Announcement) -> Result<(), ReplicaError> {
         let next = self.ledger.next_height();
+        if !self.proposes(&from, said.height) {
+            return Ok(());
+        }
         if next.next() == Some(said.height) && said.first == 0 {
             self.ahead.early = Some((from, said));
             return Ok(());
@@ -100,7 +103,7 @@ impl Replica {
         let latest = TimestampMs(self.now.wall.0.saturating_add(params.clock_drift_max_ms.into()));
         let is_of_time = said.time > self.ledger.head().time && said.time <= latest;
         // With a block of this height here there is nothing left to wait for.
-        if said.height != next || !is_of_time || !self.blocks.is_empty() || !self.proposes_next(&from) {
+        if said.height != next || !is_of_time || !self.blocks.is_empty() {
             return Ok(());
         }
         let (built, time) = self.ledger.built().unwrap_or((0, said.time));
@@ -115,9 +118,9 @@ impl Replica {
         Ok(self.ledger.build(known.iter(), said.time)?)
     }
 
-    /// Whether a peer is the node that proposes in the first round of the next height.
-    fn proposes_next(&self, peer: &PeerId) -> bool {
-        let proposer = self.ledger.validators().proposer(self.ledger.next_height(), Round::ZERO).key.node();
+    /// Whether a peer is the node that proposes in the first round of a height, if the validators stay who they are.
+    fn proposes(&self, peer: &PeerId, height: Height) -> bool {
+        let proposer = self.ledger.validators().proposer(height, Round::ZERO).key.node();
         self.ledger.registry().nodes.get(&proposer).is_some_and(|node| node.network_key == *peer)
     }
 }

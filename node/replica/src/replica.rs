@@ -396,7 +396,7 @@ impl Replica {
     fn fire(&mut self, timer: Timer) -> Result<(), ReplicaError> {
         match timer {
             Timer::Sync if self.is_joining() => self.join_timed_out()?,
-            Timer::Consensus(_) | Timer::Fetch if self.ledger.join().is_some() => {}
+            Timer::Consensus(_) | Timer::Fetch | Timer::Build if self.ledger.join().is_some() => {}
             Timer::Consensus(id) => {
                 if id.kind == bft::TimerKind::Rebroadcast {
                     // What peers now send again because it seems lost is to be passed on again.
