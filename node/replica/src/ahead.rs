@@ -17,7 +17,9 @@ use crate::{
     replica::{PeerId, Replica, ReplicaError},
 };
 
-/// Fewest transactions that are announced.
+/// Fewest transactions that are announced of a block at first; fewer are run as soon as told of.
+const ANNOUNCED_FIRST_MIN: usize = 4;
+/// Fewest transactions that are announced after that.
 const ANNOUNCED_MIN: usize = 64;
 /// Most transactions in one announcement.
 const ANNOUNCED_MAX: usize = 16_384;
@@ -74,7 +76,8 @@ impl Replica {
 
     fn announce(&mut self) {
         let Some((built, time)) = self.ledger.built() else { return };
-        if built < self.ahead.announced.saturating_add(ANNOUNCED_MIN) {
+        let least = if self.ahead.announced == 0 { ANNOUNCED_FIRST_MIN } else { ANNOUNCED_MIN };
+        if built < self.ahead.announced.saturating_add(least) {
             return;
         }
         let height = self.ledger.next_height();
