@@ -17,7 +17,7 @@ use crate::{
     replica::{PeerId, Replica, ReplicaError},
 };
 
-/// Fewest transactions that are announced of a block at first; fewer are run as soon as told of.
+/// Fewest transactions that are announced of a block at first: fewer take no time.
 const ANNOUNCED_FIRST_MIN: usize = 4;
 /// Fewest transactions that are announced after that.
 const ANNOUNCED_MIN: usize = 64;
