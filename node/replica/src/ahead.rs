@@ -118,7 +118,19 @@ impl Replica {
             Some(PooledTransaction { tx, leaf })
         });
         let known: Vec<PooledTransaction> = known.collect();
+        if known.is_empty() {
+            return Ok(());
+        }
         Ok(self.ledger.build(known.iter(), said.time)?)
+    }
+
+    /// Gives up what was run ahead of an own block if it is for another round, or if its time has not come.
+    pub(crate) fn settle_ahead(&mut self, round: Round) {
+        let earliest = self.ledger.head().time.0.saturating_add(1);
+        let is_early = |time: TimestampMs| time.0 > self.now.wall.0.max(earliest);
+        if round > Round::ZERO || self.ledger.built().is_some_and(|(_, time)| is_early(time)) {
+            self.ledger.forget_built();
+        }
     }
 
     /// Whether a peer is the node that proposes in the first round of a height, if the validators stay who they are.

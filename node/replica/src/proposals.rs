@@ -216,9 +216,7 @@ impl Replica {
         let hash = match self.own_blocks.last().filter(|_| self.own_blocks.len() >= OWN_BLOCKS_MAX) {
             Some(made) => *made,
             None => {
-                if round > Round::ZERO || self.ledger.built().is_some_and(|(_, time)| time > self.now.wall) {
-                    self.ledger.forget_built();
-                }
+                self.settle_ahead(round);
                 let (from, room) = self.room_of_block(round);
                 let candidates = self.mempool.since(from).map(|(_, pooled)| pooled).take(room);
                 let (hash, block) = self.ledger.propose(candidates, self.now.wall, node)?;
