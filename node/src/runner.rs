@@ -111,8 +111,7 @@ impl Runner {
     ) -> Result<(), ReplicaError> {
         self.step(Input::Started)?;
         loop {
-            let due = self.timers.values().min().copied();
-            match turn(due, events.recv(), requests.recv()).await {
+            match turn(self.due(), events.recv(), requests.recv()).await {
                 Turn::Due => self.fire_due()?,
                 Turn::Event(Some(event)) => {
                     if let Some(input) = self.network_input(event) {
@@ -127,6 +126,12 @@ impl Runner {
                 }
             }
         }
+    }
+
+    /// When a timer must fire, and when one may that waits for everything else.
+    fn due(&self) -> Due {
+        let (idle, must): (Vec<_>, Vec<_>) = self.timers.iter().partition(|(timer, _)| **timer == Timer::Build);
+        Due { must: must.into_iter().map(|(_, at)| *at).min(), idle: idle.into_iter().map(|(_, at)| *at).min() }
     }
 
     fn network_input(&self, event: NetEvent) -> Option<Input> {
@@ -293,6 +298,15 @@ impl Runner {
     }
 }
 
+/// When timers are due.
+#[derive(Debug, Clone, Copy)]
+struct Due {
+    /// The first of those that fire in time.
+    must: Option<Instant>,
+    /// Of the one that fires when nothing else is to be done.
+    idle: Option<Instant>,
+}
+
 /// Transactions of several requests.
 #[derive(Debug, Default)]
 struct Arrived {
@@ -342,17 +356,23 @@ enum Turn<E, R> {
 /// Waits for a due timer, an event of the network or a request. Timers go first; of the others, whichever is there has as
 /// good a chance, so that peers that send without end keep nobody from being served, nor the node from being stopped.
 async fn turn<E, R>(
-    due: Option<Instant>,
+    due: Due,
     event: impl Future<Output = Option<E>>,
     request: impl Future<Output = Option<R>>,
 ) -> Turn<E, R> {
-    if due.is_some_and(|due| due <= Instant::now()) {
+    if due.must.is_some_and(|due| due <= Instant::now()) {
         return Turn::Due;
     }
     tokio::select! {
-        () = sleep_until(due) => Turn::Due,
-        event = event => Turn::Event(event),
-        request = request => Turn::Request(request),
+        biased;
+        turn = async {
+            tokio::select! {
+                event = event => Turn::Event(event),
+                request = request => Turn::Request(request),
+            }
+        } => turn,
+        () = sleep_until(due.must) => Turn::Due,
+        () = sleep_until(due.idle) => Turn::Due,
     }
 }
 
@@ -391,7 +411,7 @@ mod tests {
     async fn neither_the_network_nor_requests_keep_the_other_from_its_turn() {
         let (mut events, mut requests) = (0, 0);
         for _ in 0..1_000 {
-            match turn(None, ready(Some(())), ready(Some(()))).await {
+            match turn(due(None, None), ready(Some(())), ready(Some(()))).await {
                 Turn::Due => panic!("no timer is set"),
                 Turn::Event(_) => events += 1,
                 Turn::Request(_) => requests += 1,
@@ -410,13 +430,20 @@ mod tests {
         assert_eq!((arrived.len(), arrived.replies.len()), (0, 1));
     }
 
+    const fn due(must: Option<Instant>, idle: Option<Instant>) -> Due {
+        Due { must, idle }
+    }
+
     #[tokio::test]
-    async fn timers_go_first() {
-        let due = Some(Instant::now());
+    async fn timers_go_first_but_for_what_can_wait() {
+        let (now, never) = (Some(Instant::now()), std::future::pending::<Option<u8>>);
         for _ in 0..100 {
-            assert_eq!(turn(due, ready(Some(1)), ready(Some(2))).await, Turn::Due);
+            assert_eq!(turn(due(now, None), ready(Some(1)), ready(Some(2))).await, Turn::Due);
+            assert_eq!(turn(due(None, now), ready(Some(1)), never()).await, Turn::Event(Some(1)));
+            assert_eq!(turn(due(None, now), never(), ready(Some(2))).await, Turn::Request(Some(2)));
         }
         let later = Some(Instant::now() + Duration::from_secs(60));
-        assert_eq!(turn(later, ready(Some(1)), std::future::pending::<Option<u8>>()).await, Turn::Event(Some(1)));
+        assert_eq!(turn(due(later, None), ready(Some(1)), never()).await, Turn::Event(Some(1)));
+        assert_eq!(turn(due(later, now), never(), never()).await, Turn::Due);
     }
 }

@@ -157,9 +157,9 @@ impl BlockError {
 #[derive(Debug)]
 pub(crate) struct Prepared {
     pub(crate) block: Block,
-    records: Vec<TransactionRecord>,
-    update: PreparedUpdate,
-    registry: Arc<Registry>,
+    pub(crate) records: Vec<TransactionRecord>,
+    pub(crate) update: PreparedUpdate,
+    pub(crate) registry: Arc<Registry>,
     next_validators: ValidatorSet,
 }
 
@@ -185,7 +185,7 @@ pub struct CommittedBlock {
 pub struct Ledger {
     chain: ChainId,
     pub(crate) storage: Arc<dyn Storage>,
-    runtime: Arc<Runtime>,
+    pub(crate) runtime: Arc<Runtime>,
     pub(crate) tree: StateTree,
     pub(crate) registry: Arc<Registry>,
     pub(crate) head: Head,
@@ -348,6 +348,12 @@ impl Ledger {
         self.prepared.get(hash).map(|p| &p.block)
     }
 
+    /// Who validates after a block that was executed on top of the head.
+    #[must_use]
+    pub fn validators_after(&self, hash: &BlockHash) -> Option<&ValidatorSet> {
+        self.prepared.get(hash).map(|prepared| &prepared.next_validators)
+    }
+
     /// The transactions of a block that was executed on top of the head; none when it was not.
     pub fn prepared_transactions(&self, hash: &BlockHash) -> impl Iterator<Item = TxId> + '_ {
         self.prepared.get(hash).into_iter().flat_map(|p| p.records.iter().map(|record| record.receipt.tx))
@@ -402,8 +408,8 @@ impl Ledger {
             Ok(transactions) => transactions,
             Err(reason) => return Ok(Err(reason)),
         };
-        let mut executor = self.executor(block.header.time);
-        for (index, tx) in transactions.iter().enumerate() {
+        let (mut executor, executed) = self.executor_of(block);
+        for (index, tx) in transactions.iter().enumerate().skip(executed) {
             if let Err(reason) = executor.execute(tx)? {
                 return Ok(Err(BlockError::Transaction { index, reason }));
             }
@@ -538,7 +544,10 @@ impl Ledger {
         self.registry = prepared.registry;
         self.validators = prepared.next_validators;
         self.head = head;
-        self.forget_prepared();
+        self.prepared.clear();
+        if self.building.as_ref().is_some_and(|building| !building.is_on(&hash)) {
+            self.building = None;
+        }
         Ok(CommittedBlock { hash, header, certificate, records: prepared.records, bytes, registry_changed })
     }
 

@@ -52,6 +52,7 @@ pub enum Unfit {
 pub struct Executor {
     session: Option<Box<Session>>,
     storage: Arc<dyn Storage>,
+    /// What this block holds, and one before it that may not be stored yet.
     included: BTreeSet<TxId>,
     records: Vec<TransactionRecord>,
     fuel_used: u64,
@@ -70,6 +71,14 @@ impl Executor {
             fuel_used: 0,
             result_bytes: 0,
         }
+    }
+
+    /// For a block that begins with `session`, behind one that holds `included` and may not be stored yet.
+    #[must_use]
+    pub fn behind(included: BTreeSet<TxId>, session: Box<Session>, storage: Arc<dyn Storage>) -> Self {
+        let mut executor = Self::new(session, storage);
+        executor.included = included;
+        executor
     }
 
     fn session(&mut self) -> Result<&mut Session, FatalError> {

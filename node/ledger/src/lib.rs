@@ -31,6 +31,7 @@ pub mod snapshot;
 pub mod storage;
 pub mod tree;
 
+pub use building::Built;
 pub use chain::{BlockError, CommittedBlock, Head, Ledger, LedgerError};
 pub use executor::{TransactionRecord, Unfit};
 pub use mempool::{Mempool, MempoolError, MempoolLimits, PooledTransaction};

@@ -81,8 +81,10 @@ impl Rows<'_> {
 #[derive(Debug)]
 pub struct Overlay {
     storage: Arc<dyn Storage>,
+    /// What was written here, and below it what the rows of a block hold that is not in the storage yet.
     pending: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
     journal: Vec<Undo>,
+    has_rows_below: bool,
 }
 
 impl core::fmt::Debug for dyn Storage {
@@ -95,7 +97,20 @@ impl Overlay {
     /// On top of what `storage` holds.
     #[must_use]
     pub const fn new(storage: Arc<dyn Storage>) -> Self {
-        Self { storage, pending: BTreeMap::new(), journal: Vec::new() }
+        Self { storage, pending: BTreeMap::new(), journal: Vec::new(), has_rows_below: false }
+    }
+
+    /// On top of what `storage` will hold once `rows` of [`Table::State`] are written to it. It makes no difference when they are.
+    ///
+    /// # Errors
+    /// [`StorageError`] for a row that is shorter than its header.
+    pub fn above<'a>(
+        storage: Arc<dyn Storage>,
+        rows: impl Iterator<Item = (&'a [u8], &'a [u8])>,
+    ) -> Result<Self, StorageError> {
+        let below = rows.map(|(key, row)| Ok((key.to_vec(), row_value(row.to_vec())?)));
+        let pending = below.collect::<Result<_, StorageError>>()?;
+        Ok(Self { storage, pending, journal: Vec::new(), has_rows_below: true })
     }
 
     /// The value a key has now.
@@ -191,10 +206,14 @@ impl Overlay {
         Ok(scanned)
     }
 
-    /// All pending writes in ascending key order.
+    /// All pending writes in ascending key order, without the rows that are below.
     #[must_use]
-    pub fn into_changes(self) -> Vec<crate::tree::StateChange> {
-        self.pending.into_iter().collect()
+    pub fn into_changes(mut self) -> Vec<crate::tree::StateChange> {
+        if !self.has_rows_below {
+            return self.pending.into_iter().collect();
+        }
+        let written = self.changed_since(Checkpoint(0));
+        written.into_iter().filter_map(|key| self.pending.remove_entry(&key)).collect()
     }
 }
 
@@ -204,6 +223,7 @@ mod tests {
     use crate::{
         memory::MemoryStorage,
         storage::{Batch, Durability},
+        tree::StateTree,
     };
 
     fn key(n: u32) -> Vec<u8> {
@@ -255,5 +275,45 @@ mod tests {
                 assert!(expected.entries.starts_with(&cut.entries));
             }
         }
+    }
+
+    #[test]
+    fn rows_below_are_as_good_as_rows_in_the_storage() {
+        let storage: Arc<dyn Storage> = Arc::new(MemoryStorage::new());
+        let prepare = |changes: &[(Vec<u8>, Option<Vec<u8>>)]| {
+            StateTree::open(storage.as_ref()).expect("a tree").prepare(storage.as_ref(), changes, &[]).expect("changes")
+        };
+        let there: Vec<_> = (0..300).filter(|n| n % 3 != 2).map(|n| (key(n), Some(key(n)))).collect();
+        storage.write(prepare(&there).take_batch(), Durability::Synced).expect("memory");
+        let gone: Vec<_> = (0..300).filter(|n| n % 3 == 1).map(|n| (key(n), None)).collect();
+        storage.write(prepare(&gone).take_batch(), Durability::Synced).expect("memory");
+
+        // Of what is there, was there and never was there, some is set and some deleted.
+        let block: Vec<_> = (0..300).filter(|n| n % 4 < 2).map(|n| (key(n), (n % 4 == 0).then(|| key(n + 7)))).collect();
+        let mut update = prepare(&block);
+        let mut ahead = Overlay::above(Arc::clone(&storage), update.state_rows()).expect("rows");
+        let written = |overlay: &mut Overlay| {
+            for n in (0..300).filter(|n| n % 5 < 2) {
+                overlay.set(key(n), (n % 5 == 0).then(|| key(n + 9)));
+            }
+            let checkpoint = overlay.checkpoint();
+            (0..300).for_each(|n| overlay.set(key(n), None));
+            overlay.roll_back(checkpoint);
+        };
+        written(&mut ahead);
+        let found = |overlay: &Overlay| {
+            let ranges = [(0, 300), (5, 6), (17, 150), (290, 400)].map(|(from, to)| (key(from), key(to)));
+            let scans = ranges.iter().flat_map(|(from, to)| [1, 10, 500].map(|limit| (from, to, limit)));
+            let scans = scans.map(|(from, to, limit)| overlay.scan_within(from, to, limit, 20).expect("memory"));
+            let values = (0..300).map(|n| overlay.get(&key(n)).expect("memory"));
+            (scans.collect::<Vec<_>>(), values.collect::<Vec<_>>())
+        };
+        let before = found(&ahead);
+        storage.write(update.take_batch(), Durability::Synced).expect("memory");
+        let mut behind = Overlay::new(Arc::clone(&storage));
+        written(&mut behind);
+        assert_eq!(before, found(&behind), "before the block is stored");
+        assert_eq!(found(&ahead), found(&behind), "afterwards");
+        assert_eq!(ahead.into_changes(), behind.into_changes());
     }
 }

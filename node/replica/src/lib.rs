@@ -10,6 +10,7 @@
 //! Deliberately not here: sockets, threads, clocks, randomness. The node drives it in real time, the simulator in virtual.
 #![forbid(unsafe_code)]
 
+mod ahead;
 mod answers;
 mod log_writer;
 pub mod message;

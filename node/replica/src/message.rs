@@ -3,8 +3,8 @@
 use vouch_consensus::ConsensusMessage;
 use vouch_ledger::{HistoryBlock, SnapshotOffer};
 use vouch_types::{
-    BlockHash, CodecError, CommitCertificate, Height, RangeProof, block::BLOCK_BYTES_MAX, codec::decode_prefix, decode,
-    encode,
+    BlockHash, CodecError, CommitCertificate, Hash32, Height, RangeProof, TimestampMs, block::BLOCK_BYTES_MAX,
+    codec::decode_prefix, decode, encode,
 };
 use wincode::{SchemaRead, SchemaWrite};
 
@@ -39,6 +39,21 @@ pub struct SyncedBlock {
     pub block: Vec<u8>,
     /// Its certificate.
     pub certificate: CommitCertificate,
+}
+
+/// What the next proposer has executed of its block, in lots.
+#[derive(Debug, Clone, PartialEq, Eq, SchemaRead, SchemaWrite)]
+pub struct Announcement {
+    /// The height.
+    pub height: Height,
+    /// The block before it, which may not be final.
+    pub parent: BlockHash,
+    /// The block's time.
+    pub time: TimestampMs,
+    /// How many transactions come before these.
+    pub first: u32,
+    /// Leaf hashes of transactions, in the block's order.
+    pub leaves: Vec<Hash32>,
 }
 
 /// One message.
@@ -129,6 +144,8 @@ pub enum Message {
         /// The blocks.
         blocks: Vec<HistoryBlock>,
     },
+    /// What the sender's next block begins with, so that others execute it while they wait. It binds nobody.
+    Announced(Announcement),
 }
 
 impl Message {
@@ -149,7 +166,7 @@ impl Message {
             | Self::Snapshot { .. }
             | Self::Piece { .. }
             | Self::History { .. } => Lane::Blocks,
-            Self::Transactions(_) => Lane::Transactions,
+            Self::Transactions(_) | Self::Announced(_) => Lane::Transactions,
         }
     }
 

@@ -187,6 +187,8 @@ impl Replica {
         // In order before the log record that mentions it, which is synced before a vote leaves.
         self.ledger.storage().write(batch, Durability::Buffered)?;
         self.blocks.insert(hash, bytes);
+        // By a timer: first comes the vote for it.
+        self.out.push(Effect::SetTimer { timer: Timer::Build, after_ms: 0 });
         Ok(())
     }
 
@@ -210,41 +212,13 @@ impl Replica {
         self.out.push(Effect::SetTimer { timer: Timer::Fetch, after_ms: FETCH_AFTER_MS });
     }
 
-    /// From which place in the mempool on, and how many at most, transactions may join the block that is being put together.
-    fn room_of_block(&self, round: Round) -> (u64, usize) {
-        let limit = self.portion.for_round(round);
-        self.ledger.built().map_or((0, limit), |(built, _)| (self.built_to, limit.saturating_sub(built)))
-    }
-
-    /// Executes what waits ahead of the moment in which this node proposes the next block, so that only what comes in last
-    /// is still to be executed then. The block gets the time at which its height is due.
-    pub(crate) fn build_ahead(&mut self) -> Result<(), ReplicaError> {
-        let Some(due_ms) = self.next_height_due().filter(|_| !self.mempool.is_empty()) else { return Ok(()) };
-        let proposer = self.ledger.validators().proposer(self.ledger.next_height(), Round::ZERO).key.node();
-        if self.node != Some(proposer) || self.abstention.is_some() {
-            return Ok(());
-        }
-        let (mut next, room) = self.room_of_block(Round::ZERO);
-        let candidates = self.mempool.since(next).take(room).map(|(place, pooled)| {
-            next = place.saturating_add(1);
-            pooled
-        });
-        // Both clocks are cut to milliseconds: what is due by the one may be a millisecond away by the other.
-        let time = TimestampMs(self.now.wall.0.saturating_add(due_ms.saturating_sub(1)));
-        self.ledger.build(candidates, time)?;
-        self.built_to = next;
-        Ok(())
-    }
-
     pub(crate) fn propose(&mut self, height: Height, round: Round) -> Result<(), ReplicaError> {
         let Some(node) = self.node.filter(|_| height == self.ledger.next_height()) else { return Ok(()) };
         // A height that takes many rounds must not fill memory and disk with blocks.
         let hash = match self.own_blocks.last().filter(|_| self.own_blocks.len() >= OWN_BLOCKS_MAX) {
             Some(made) => *made,
             None => {
-                if round > Round::ZERO || self.ledger.built().is_some_and(|(_, time)| time > self.now.wall) {
-                    self.ledger.forget_built();
-                }
+                self.settle_ahead(round);
                 let (from, room) = self.room_of_block(round);
                 let candidates = self.mempool.since(from).map(|(_, pooled)| pooled).take(room);
                 let (hash, block) = self.ledger.propose(candidates, self.now.wall, node)?;

@@ -19,6 +19,7 @@ use vouch_ledger::{
 use vouch_types::{BlockHash, ChainId, CommitCertificate, NodeId, PublicKey, Round, SecretKey, TimestampMs, TxId};
 
 use crate::{
+    ahead::Ahead,
     answers::Answers,
     log_writer::LogWriter,
     message::{Lane, Message, decode_block},
@@ -64,7 +65,7 @@ pub enum Timer {
     Consensus(bft::TimerId),
     /// Next height may begin.
     Pace,
-    /// What waits for the own block of the next height may be executed.
+    /// What the block of the next height begins with may be executed.
     Build,
     /// A proposed block did not come.
     Fetch,
@@ -248,8 +249,7 @@ pub struct Replica {
     pub(crate) executed_of: BTreeMap<NodeId, usize>,
     /// Blocks this node made, in order.
     pub(crate) own_blocks: Vec<BlockHash>,
-    /// From this place in the mempool on nothing is in the block that is being put together.
-    pub(crate) built_to: u64,
+    pub(crate) ahead: Ahead,
     pub(crate) wanted: BTreeMap<BlockHash, Wanted>,
     pub(crate) submissions: Submissions,
     pub(crate) answers: Answers,
@@ -298,7 +298,7 @@ impl Replica {
             refused: BTreeSet::new(),
             executed_of: BTreeMap::new(),
             own_blocks: Vec::new(),
-            built_to: 0,
+            ahead: Ahead::default(),
             wanted: BTreeMap::new(),
             submissions: Submissions::default(),
             answers: Answers::default(),
@@ -396,7 +396,7 @@ impl Replica {
     fn fire(&mut self, timer: Timer) -> Result<(), ReplicaError> {
         match timer {
             Timer::Sync if self.is_joining() => self.join_timed_out()?,
-            Timer::Consensus(_) | Timer::Fetch if self.ledger.join().is_some() => {}
+            Timer::Consensus(_) | Timer::Fetch | Timer::Build if self.ledger.join().is_some() => {}
             Timer::Consensus(id) => {
                 if id.kind == bft::TimerKind::Rebroadcast {
                     // What peers now send again because it seems lost is to be passed on again.
@@ -408,7 +408,7 @@ impl Replica {
                 self.consensus_inputs.push_back(bft::Input::TimerFired(id));
             }
             Timer::Pace => self.keep_pace()?,
-            Timer::Build => self.build_ahead()?,
+            Timer::Build => self.run_ahead()?,
             Timer::Fetch => self.fetch_wanted(),
             Timer::Sync => self.continue_sync()?,
         }
@@ -457,6 +457,7 @@ impl Replica {
                 self.out.push(Effect::VerifyTransactions { from, raw });
                 Ok(())
             }
+            Message::Announced(said) => self.receive_announcement(from, said),
             Message::SyncRequest { from: height } => self.answer_sync(from, height),
             Message::SyncResponse { from: height, blocks } => self.receive_synced(from, height, blocks),
         }

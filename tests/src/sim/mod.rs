@@ -28,6 +28,7 @@ pub const MARKS: &[&str] = &[
     "accepted transaction expired",
     "accepted transaction still waiting at the end",
     "accepted transaction waits again after a restart",
+    "block announced ahead",
     "block asked for",
     "block durable but not reported before a crash",
     "block given on request",

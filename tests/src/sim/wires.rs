@@ -121,6 +121,10 @@ impl World {
                 self.oracle.mark("block given on request");
                 Ok(())
             }
+            Message::Announced(_) => {
+                self.oracle.mark("block announced ahead");
+                Ok(())
+            }
             Message::SyncResponse { blocks, .. } if !blocks.is_empty() => {
                 self.oracle.mark("blocks sent to one behind");
                 Ok(())

@@ -34,7 +34,7 @@ blocks every {block_interval_set_ms} ms that is {one_way_50_ms_lines_and_pace_ms
 takes, where making, checking and writing blocks of all four nodes, the load generator and the relays share the machine.
 
 What would move it: a processor for each node, since three validators check a block at the same time; checking with less work (see
-the cost of a transaction). The proposer executes ahead of its turn what waits, so that only what came in last is left for then. What
+the cost of a transaction). What waits is executed ahead of the moment at which it is proposed, where the lines leave time for it. What
 would not: a shorter interval than the bar's 250 ms, which wins half of what it is shorter by; blocks closed ahead of time, since what
 comes in meanwhile waits for the next one; fewer passes of the line, which finality with one of four nodes lying does not allow.
 ";

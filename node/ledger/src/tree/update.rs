@@ -10,7 +10,7 @@ use super::{
     page::{HashedPage, PAGE_CHILDREN, Page, page_key, pages_on_level},
     record::{HEAD_KEY, StateRecord, TreeHead},
 };
-use crate::storage::{Batch, Table, View};
+use crate::storage::{Batch, Change, Table, View};
 
 /// A state key and its new value; `None` deletes it.
 pub type StateChange = (Vec<u8>, Option<Vec<u8>>);
@@ -54,6 +54,14 @@ impl PreparedUpdate {
     #[must_use]
     pub const fn slots(&self) -> u64 {
         self.head.slots
+    }
+
+    /// The rows of [`Table::State`] that the batch writes, unless it was taken.
+    pub fn state_rows(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.batch.changes.iter().filter_map(|change| match change {
+            Change::Put(Table::State, key, row) => Some((key.as_slice(), row.as_slice())),
+            _ => None,
+        })
     }
 
     /// Takes the changes of [`Table::State`], [`Table::Slots`], [`Table::Tree`] and [`Table::Meta`], to be written in one

@@ -64,7 +64,7 @@ pub fn peer(index: usize) -> PeerId {
     secret(2, index).public()
 }
 
-fn genesis(expiry_window: u64) -> GenesisDocument {
+fn genesis(expiry_window: u64, block_transactions_max: u32) -> GenesisDocument {
     let node = |index: usize| NodeEntry {
         name: format!("n{index}"),
         consensus_key: consensus_key(index).public(),
@@ -90,6 +90,7 @@ fn genesis(expiry_window: u64) -> GenesisDocument {
         time: TimestampMs(EPOCH_MS - 1),
         params: ChainParams {
             expiry_window,
+            block_transactions_max,
             block_interval_ms: pace,
             idle_interval_ms: pace,
             ..ChainParams::default()
@@ -133,7 +134,12 @@ pub struct Network {
 
 impl Network {
     pub fn new(expiry_window: u64) -> Self {
-        let genesis = genesis(expiry_window);
+        Self::bounded(expiry_window, ChainParams::default().block_transactions_max)
+    }
+
+    /// With no more than so many transactions in a block.
+    pub fn bounded(expiry_window: u64, block_transactions_max: u32) -> Self {
+        let genesis = genesis(expiry_window, block_transactions_max);
         let policy = StoragePolicy { keep_blocks: 0, join_after_blocks: 20 };
         let node = |index| {
             let memory = VolatileMemory::new(Some(VotingRecord::of_new_key(consensus_key(index).public().node())));
