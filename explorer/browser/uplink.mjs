@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { go, signIn } from './members.mjs';
 import { accountKey, LIES } from './net.mjs';
 import { check, inspect, openPage, say, settle } from './page.mjs';
+import { workbook } from './workbook.mjs';
 
 const COLUMNS = ['姓名', '证件类型', '证件号码', '手机号码', '居住地址', '开户行', '银行卡号', '核验方式', '核验结果', '核验时间'];
 const GOOD = 60;
@@ -31,11 +32,12 @@ function idNumber(n) {
   return digits + '10X98765432'[[...digits].reduce((sum, digit, i) => sum + Number(digit) * weights[i], 0) % 11];
 }
 
-const line = (n, change = {}) => {
+const cells = (n, change = {}) => {
   const row = { 姓名: `测试甲${n}`, 证件类型: '居民身份证', 证件号码: idNumber(n), 手机号码: '15400000000', 居住地址: `某路${n}号`, 开户行: '某银行',
     银行卡号: `622202020011${String(n).padStart(4, '0')}`, 核验方式: '人脸比对', 核验结果: '通过', 核验时间: `2026/10/${1 + (n % 28)} 9:00`, ...change };
-  return COLUMNS.map((name) => row[name]).join(',');
+  return COLUMNS.map((name) => row[name]);
 };
+const line = (n, change) => cells(n, change).join(',');
 
 /** Good rows, some of which may say something else, and one of each mistake. */
 function table(folder, first, changes = {}) {
@@ -47,6 +49,21 @@ function table(folder, first, changes = {}) {
   const text = [COLUMNS.join(','), ...good.slice(0, 30), ...bad, ...good.slice(30)].join('\r\n');
   const path = join(folder, `人员${first}.csv`);
   writeFileSync(path, GBK(`${text}\r\n`));
+  return path;
+}
+
+/** The same as a workbook behind a cover that is no table: days are days, and a mistake is a cell that no column is over. */
+function book(folder, first) {
+  // The first of October, as workbooks count days, at nine.
+  const row = (n, change) => cells(n, { 核验时间: { day: 46_296.375 + (n % 28) }, ...change });
+  const good = Array.from({ length: GOOD }, (_, i) => row(first + i));
+  const bad = [
+    row(first + 800, { 核验时间: '不详' }), row(first + 801, { 姓名: null }), row(first + 802, { 核验结果: '待定' }),
+    row(first), [...row(first + 803), '备注'],
+  ];
+  const path = join(folder, `人员${first}.xlsx`);
+  const sheet = [COLUMNS, ...good.slice(0, 30), ...bad, ...good.slice(30)];
+  writeFileSync(path, workbook([['说明', [['人员名单'], ['制表', '某科']]], ['人员', sheet]]));
   return path;
 }
 
@@ -257,7 +274,7 @@ async function refused(browser, net) {
   await signIn(page, base, join(net.folder, accountKey('institution')));
   await go(page, '/uplink');
   const file = (name, bytes) => { writeFileSync(join(net.folder, name), bytes); return join(net.folder, name); };
-  for (const [name, bytes, code] of [['empty.csv', ' \n', 'uplink.empty'], ['twice.csv', 'a,a\n1,2\n', 'uplink.head'], ['archive.zip', 'PK\x03\x04 and more', 'uplink.format'], ['open.json', '[{"a": 1', 'uplink.format']]) {
+  for (const [name, bytes, code] of [['empty.csv', ' \n', 'uplink.empty'], ['twice.csv', 'a,a\n1,2\n', 'uplink.head'], ['archive.zip', 'PK\x03\x04 and more', 'uplink.format'], ['broken.xlsx', 'PK\x03\x04 and more', 'uplink.format'], ['old.xls', Buffer.from('d0cf11e0a1b11ae100', 'hex'), 'uplink.encrypted'], ['open.json', '[{"a": 1', 'uplink.format']]) {
     await page.locator('.drop input[type=file]').setInputFiles(file(name, bytes));
     await page.getByText(code).first().waitFor({ timeout: 30_000 }).catch(() => check(false, `${name}: ${code} is not told`));
   }
@@ -265,13 +282,13 @@ async function refused(browser, net) {
   say('uplink: refused without the role and at a foreign node; files that are none are told');
 }
 
-/** The mapping as a file, as the command takes it. */
-function mappingFile(folder) {
-  const path = join(folder, 'people.mapping.toml');
+/** The mapping as a file, as the command takes it; of a workbook with the sheet. */
+function mappingFile(folder, sheet = '') {
+  const path = join(folder, `people${sheet}.mapping.toml`);
   writeFileSync(path, `format = "vouch-uplink/1"
 [[map]]
 schema = "worker-identity"
-number = ["证件号码"]
+${sheet ? `sheet = "${sheet}"\n` : ''}number = ["证件号码"]
 offset = "+08:00"
 public = ["result"]
 [map.fields]
@@ -290,18 +307,69 @@ worker = { person_from = "证件号码", register = true }
   return path;
 }
 
+/** `vouch doc uplink` over a file; rows at fault are an exit code of their own. */
+function uplinked(net, file, mapping, state, ...more) {
+  try {
+    return net.at('institution', 'doc', 'uplink', file, '--mapping', mapping, '--state', state, ...more, '--yes', '--key', accountKey('institution'));
+  } catch (error) {
+    return JSON.parse(String(error.stdout));
+  }
+}
+
+/** A workbook is the same documents here as to the command, and the same rows are rejected in the same words. */
+async function workbooks(browser, net) {
+  const base = net.apiOf('institution');
+  const [file, mapping, state] = [book(net.folder, 300), mappingFile(net.folder, '人员'), join(net.folder, 'workbook-state')];
+  const sent = uplinked(net, file, mapping, state, '--new-key');
+  check(sent.sent.sent === GOOD && sent.sent.rejected === 5, `of a workbook the command sent ${sent.sent.sent} and rejected ${sent.sent.rejected}`);
+  const before = onChain(net).length;
+  const { context, page } = await openPage(browser, { locale: 'en', viewport: { width: 1280, height: 900 }, acceptDownloads: true }, base);
+  page.expectErrors = true;
+  const bodies = [];
+  page.on('request', (request) => { const body = request.postDataBuffer(); if (body) bodies.push(body); });
+  await signIn(page, base, join(net.folder, accountKey('institution')));
+  await map(page, file);
+  const sheet = page.locator('select[data-sheet]');
+  check(await sheet.inputValue() === '人员', 'the sheet with records was not looked into');
+  await inspect(page, 'uplink-workbook');
+  await sheet.selectOption('说明');
+  await page.getByText('uplink.ragged').first().waitFor({ timeout: 30_000 });
+  check(await sheet.inputValue() === '人员', 'a sheet without a record was taken');
+  await page.locator('input[accept=".toml"]').setInputFiles(mapping);
+  await page.waitForFunction(() => !document.querySelector('[data-lacking]'));
+  await page.locator('summary').filter({ hasText: 'Key of ids' }).click();
+  await page.getByLabel('Take a file uplink.key').setInputFiles(join(state, 'uplink.key'));
+  await page.getByText(sent.key).first().waitFor();
+  await checked(page, GOOD, 5);
+  await page.getByText('sheet 人员, cell J32 (核验时间)').first().waitFor();
+  await confirmed(page, 0);
+  await over(page, 'ended');
+  check(await figure(page, 'already') === GOOD && await figure(page, 'sent') === 0, 'the page makes other documents of a workbook than the command');
+  const [download] = await Promise.all([page.waitForEvent('download'), page.getByRole('button', { name: 'Save rejected rows' }).click()]);
+  check(download.suggestedFilename() === '人员300.xlsx.rejected.csv', `the file is called ${download.suggestedFilename()}`);
+  const saved = join(net.folder, 'workbook-rejected.csv');
+  await download.saveAs(saved);
+  check(readFileSync(saved, 'utf8') === readFileSync(`${file}.rejected.csv`, 'utf8'), 'the page rejects other rows of a workbook than the command, or in other words');
+  check(onChain(net).length === before, 'a row of a workbook that the command sent was sent again');
+
+  const other = book(net.folder, 700);
+  await another(page, other, mapping);
+  await confirmed(page, GOOD);
+  await over(page, 'ended');
+  check(await figure(page, 'sent') === GOOD && onChain(net).length === before + GOOD, 'the page did not send each row of a workbook once');
+  const again = uplinked(net, other, mapping, state);
+  check(again.changes.unchanged === GOOD && again.sent.already === GOOD, `to the command ${again.changes.changed} rows of a workbook are another content than the page sent`);
+  const leaks = bodies.filter((body) => ['测试甲', '15400000000', 'xl/worksheets'].some((text) => body.includes(Buffer.from(text))));
+  check(bodies.length > GOOD && leaks.length === 0, `${leaks.length} requests held something of a workbook in plain`);
+  await context.close();
+  say('uplink: the command and the page make the same documents of a workbook');
+}
+
 /** What vouch doc uplink sent is found to be there with its key of ids: the page makes the same documents of the same rows. */
 async function shared(browser, net) {
   const base = net.apiOf('institution');
   const [file, mapping, state] = [table(net.folder, 600), mappingFile(net.folder), join(net.folder, 'uplink-state')];
-  const command = (...more) => {
-    try {
-      return net.at('institution', 'doc', 'uplink', file, '--mapping', mapping, '--state', state, ...more, '--yes', '--key', accountKey('institution'));
-    } catch (error) {
-      // Rows at fault are an exit code of their own.
-      return JSON.parse(String(error.stdout));
-    }
-  };
+  const command = (...more) => uplinked(net, file, mapping, state, ...more);
   const sent = command('--new-key');
   check(sent.sent.sent === GOOD && sent.sent.rejected === 5, `the command sent ${sent.sent.sent} and rejected ${sent.sent.rejected}`);
   const before = onChain(net).length;
@@ -473,5 +541,6 @@ export async function uplinks(browser, net) {
   await troubles(browser, net);
   await versions(browser, net);
   await shared(browser, net);
+  await workbooks(browser, net);
   await looks(browser, net);
 }

@@ -7,7 +7,7 @@ import { brotliCompressSync, constants, gzipSync } from 'node:zlib';
 const root = new URL('../dist/app/', import.meta.url).pathname;
 const FIRST_ROUTE_SCRIPT_MAX = 120 * 1024;
 // Modules with their packed copies are most of it; each is loaded by the page that needs it, and none by the first route.
-const ALL_MAX = 12 * 1024 * 1024;
+const ALL_MAX = 13 * 1024 * 1024;
 const types = {
   '.html': 'text/html; charset=utf-8',
   '.js': 'text/javascript; charset=utf-8',

@@ -7,12 +7,13 @@ import { clean, missing, whole } from '../src/lib/uplink/mapping';
 import { chinesePlace } from '../src/lib/uplink/place';
 import { CHINESE, reasonText } from '../src/lib/uplink/reason';
 import { verdictOf } from '../src/lib/uplink/verdict';
+import { workbook } from '../browser/workbook.mjs';
 
 const problem = (code: string, status: number) => new ApiProblem({ code, status, title: '', detail: '' });
 
 describe('mappings', () => {
   it('are sent without what is empty, and nothing else is lost', () => {
-    const mapping = whole({ schema: 'a', number: ['no', ''], fields: { b: 'B', c: { from: '' }, d: { value: '', from: 'x' }, e: { from: ['x', 'y'], join: ' ', shift: 0, codes: { 是: '' } }, f: { from: 'F', thousands: '.', shift: -2 } },
+    const mapping = whole({ schema: 'a', number: ['no', ''], fields: { b: 'B', c: { from: '' }, d: { value: '', from: 'x' }, e: { from: ['x', 'y'], join: ' ', shift: 0, codes: { 是: '' } }, f: { from: 'F', thousands: '.', shift: -2 } }, sheet: '',
       parties: { worker: { person_from: '' }, client: { member_from: 'M', codes: { 甲: 'enterprise' } } }, references: { of: { schema: 's', from: '' }, on: { schema: 's', from: 'N', split: ';' } } });
     expect(clean(mapping)).toEqual({ schema: 'a', number: ['no'], public: [], sign: [], fields: { b: { from: 'B' }, e: { from: ['x', 'y'], join: ' ' }, f: { from: 'F', thousands: '.', shift: -2 } },
       parties: { client: { member_from: 'M', codes: { 甲: 'enterprise' } } }, references: { on: { schema: 's', from: 'N', split: ';' } } });
@@ -89,8 +90,8 @@ describe.skipIf(!existsSync(wasm))('the module uplink', () => {
     return { done, answer: JSON.parse(new TextDecoder().decode(bytes)) };
   }
   const schema = { version: 1, definition: JSON.parse(readFileSync(sample, 'utf8')), registered: { height: 1, time_ms: 1 }, retired: null };
-  const take = (text: string, name = 'people.csv') => {
-    file = new TextEncoder().encode(text);
+  const take = (content: string | Uint8Array, name = 'people.csv') => {
+    file = typeof content === 'string' ? new TextEncoder().encode(content) : new Uint8Array(content);
     return { name, bytes: file.length };
   };
   const HEAD = '姓名,证件类型,证件号码,手机号码,开户行,银行卡号,核验方式,核验结果,核验时间\n';
@@ -135,6 +136,45 @@ describe.skipIf(!existsSync(wasm))('the module uplink', () => {
       expect(call('done', { n: next.rows[0].n }).answer.code).toBe('client.bad_input');
     }
     expect(all[0]).toBe(all[1]);
+  }, 120_000);
+  it('makes the same documents of a workbook as of the table in it', () => {
+    const mapping = { schema: 'worker-identity', number: ['证件号码'], offset: '+08:00', public: ['result'], sign: [], references: {}, parties: { worker: { person_from: '证件号码', register: true } },
+      fields: { name: { from: '姓名' }, id_type: { from: '证件类型', codes: { 居民身份证: 'resident_id' } }, id_number: { from: '证件号码' }, mobile: { from: '手机号码' }, bank_name: { from: '开户行' },
+        bank_account: { from: '银行卡号' }, method: { from: '核验方式', codes: { 人脸比对: 'face' } }, result: { from: '核验结果', codes: { 通过: 'passed' } }, verified_at: { from: '核验时间' } } };
+    const rows = Array.from({ length: 3_000 }, (_, n) => `测试甲${n},居民身份证,C${n},15400000000,某行,6222020200112233,人脸比对,通过,2026-10-02T09:00:00`.split(','));
+    rows[7]![8] = '不详';
+    const asText = HEAD + rows.map((row) => `${row.join(',')}\n`).join('');
+    // 2026-10-02 09:00, as a workbook counts days.
+    const asCells = rows.map((row) => [...row.slice(0, 8), row[8] === '不详' ? row[8] : { day: 46_297.375 }]);
+    const book = workbook([['封面', [['报表']]], ['人员', [HEAD.trim().split(','), ...asCells]]]);
+    call('key', { key: '07'.repeat(32) });
+    const made = (source: unknown, more: object) => {
+      const issue = { source, chain: '03'.repeat(32), member: 'institution', recipient: '09'.repeat(32), schema, mapping: { ...mapping, ...more } };
+      const { summary } = call('check', issue).answer;
+      expect(summary).toMatchObject({ documents: 2_999, rejected: 1, broken: [] });
+      const [place] = summary.schemas[0].shown.map((fault: { place: string }) => fault.place);
+      expect(call('begin', {}).done).toBe(true);
+      const rows: { id: string; content: string }[] = [];
+      for (let end = false; !end;) {
+        const next = call('next', { limit: 64 }).answer;
+        rows.push(...next.rows);
+        end = next.end;
+        for (const { n } of next.rows) call('done', { n });
+      }
+      return { place, documents: rows.map(({ id, content }) => [id, content]), rejected: new TextDecoder().decode(bytesOf('rejected', null).bytes) };
+    };
+    const text = made(take(asText), {});
+    const source = take(book, 'people.xlsx');
+    const look = call('look', { source, schemas: [schema] }).answer;
+    expect(look).toMatchObject({ kind: 'xlsx', sheets: ['封面', '人员'], sheet: '人员', columns: HEAD.trim().split(','), fits: [{ schema: 'worker-identity' }] });
+    expect(call('suggest', schema).answer.mapping.fields.id_number).toEqual({ from: '证件号码' });
+    expect(call('look', { source, schemas: [schema], options: { sheet: '封面' } }).answer.code).toBe('uplink.empty');
+    expect(call('look', { source, schemas: [schema], options: { sheet: '别的' } }).answer.detail).toContain('封面, 人员');
+    const cells = made(source, { sheet: '人员' });
+    expect(cells.documents).toEqual(text.documents);
+    expect(cells.documents).toHaveLength(2_999);
+    expect([text.place, cells.place]).toEqual(['people.csv, line 9, column 9 (核验时间)', 'people.xlsx, sheet 人员, cell I9 (核验时间)']);
+    expect(cells.rejected).toBe(text.rejected.replaceAll(text.place, cells.place));
   }, 120_000);
   it('tells what changed by name, and makes it the next version only when it is to', () => {
     const row = (number: string, mobile: string) => `测试甲,居民身份证,${number},${mobile},某行,6222020200112233,人脸比对,通过,2026/10/2 9:00\n`;
@@ -224,6 +264,7 @@ describe.skipIf(!existsSync(wasm))('the module uplink', () => {
   it('refuses what it does not read, and what is broken', () => {
     expect(call('look', { source: take('PK\u0003\u0004 and more', 'x.zip'), schemas: [schema] }).answer.code).toBe('uplink.format');
     expect(call('look', { source: take('PK\u0003\u0004 and more', 'x.xlsx'), schemas: [schema] }).answer).toMatchObject({ code: 'uplink.format', title_zh: expect.stringMatching(/./) });
+    expect(call('look', { source: take(Buffer.concat([Buffer.from('d0cf11e0a1b11ae1', 'hex'), Buffer.alloc(600)]), 'x.xlsx'), schemas: [schema] }).answer.code).toBe('uplink.encrypted');
     expect(call('look', { source: take(' \n'), schemas: [schema] }).answer.code).toBe('uplink.empty');
     expect(call('mapping_of', { name: 'm', text: 'format = [' }).answer.code).toBe('uplink.mapping');
   });

@@ -128,7 +128,13 @@ fn disagreements(path: &Path) -> Result<(u64, u64)> {
     for line in fs::read_to_string(path)?.lines() {
         let (check, value, expected): (Check, String, bool) = serde_json::from_str(line)?;
         count += 1;
-        wrong += u64::from((check.judge(&value) != Verdict::Wrong) != expected);
+        let verdict = check.judge(&value);
+        if (verdict != Verdict::Wrong) != expected {
+            wrong += 1;
+            eprintln!(
+                "{check:?} of the made-up value {value} is {verdict:?} here, and another library says {expected}"
+            );
+        }
     }
     Ok((count, wrong))
 }

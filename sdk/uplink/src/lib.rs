@@ -11,8 +11,8 @@
 //!     --change--> what a row says otherwise than its document on the chain
 //! ```
 //!
-//! Without the feature `native` it is what a browser can do: sources of text that somebody holds, no databases, no folders, no
-//! files of rows, and no journal.
+//! Without the feature `native` it is what a browser can do: sources that somebody holds, text and with the feature `workbooks`
+//! workbooks, no databases, no folders, no files of rows, and no journal.
 //!
 //! **Architecture invariant:** a row's document id is a keyed hash of schema and business number. The same row is the same document in
 //! every run, so the chain itself refuses a second one; the journal saves work, it is not what prevents duplicates. A later content is a
@@ -44,10 +44,12 @@ pub mod source;
 pub mod standing;
 pub mod value;
 mod work;
+#[cfg(feature = "workbooks")]
+mod workbook;
 
 pub use apply::{Applier, Before, Difference, Row};
 #[cfg(feature = "native")]
-pub use archive::{check_workbook, discover};
+pub use archive::discover;
 pub use attached::Attached;
 #[cfg(feature = "native")]
 pub use budget::{Budget, Held};
@@ -62,3 +64,5 @@ pub use reason::Reason;
 pub use record::{Node, Place, Record};
 pub use source::{Item, Reader};
 pub use standing::{Becomes, Change, Changes, Compared, Standing, There};
+#[cfg(feature = "workbooks")]
+pub use workbook::check_workbook;

@@ -158,6 +158,7 @@ reasons! {
     CHANGED "source.changed" "the file was changed while it was worked with; nothing of it is sent from here on: run again";
     UNREAD "source.unread" "this kind of source is not read here; vouch doc uplink reads it";
     WORKBOOK "source.workbook" "the workbook is encrypted, or in the old form XLS; save it as XLSX without a password";
+    BOMB "source.bomb" "it unpacks to far more than a file of its size should";
     NOTHING "source.empty" "there is nothing in it";
     NO_TEXT "source.no_text" "there is a zero byte at the beginning: this is no text";
     ENCODING "source.encoding" "bytes that are no characters in the encoding the file is read in";
@@ -170,6 +171,15 @@ reasons! {
     NO_NAME "head.no_name" "column {0} has no name";
     SAME_NAME "head.same_name" "columns {0} and {1} have the same name";
     NO_HEAD "head.none" "there is no head line";
+
+    SHEET_NONE "sheet.none" "there is no sheet in it";
+    SHEET_UNKNOWN "sheet.unknown" "there is no sheet {0}; there are: {1}";
+    SHEET_COLUMNS "sheet.columns" "more than {0} columns";
+    SHEET_OUTSIDE "sheet.outside" "a cell outside the columns of the head line";
+    SHEET_NUMBER "sheet.number" "a number that is none";
+    SHEET_DIGITS "sheet.digits" "a number of more than {0} digits, of which a workbook loses some; make the column text";
+    SHEET_DAY "sheet.day" "a day that a workbook does not have";
+    SHEET_ERROR "sheet.error" "the cell shows the error {0}";
 
     JSON_ARRAY "json.no_array" "there is no array of records at the path named";
     JSON_KEY "json.no_key" "there is no key {0}";

@@ -78,6 +78,15 @@ impl Disk {
         core::mem::replace(&mut *seen, faults) != faults
     }
 
+    /// Reads for somebody beside replica and vault, who may go on when it fails: faults reach this read, but
+    /// [`Self::fault_struck`] does not tell of them.
+    pub fn read_beside<T>(&self, read: impl FnOnce() -> T) -> T {
+        let before = self.memory.counters().faults;
+        let result = read();
+        *self.faults_seen.lock().unwrap() += self.memory.counters().faults - before;
+        result
+    }
+
     /// Power cut: `keep_percent` of the unsynced writes, the oldest, survive.
     pub fn crash(&self, keep_percent: u64) {
         let unsynced = self.memory.unsynced_writes();

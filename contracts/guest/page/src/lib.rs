@@ -16,6 +16,8 @@ use zeroize::Zeroize as _;
 
 mod file;
 
+#[cfg(not(target_arch = "wasm32"))]
+pub use file::hold;
 pub use file::{HostFile, seen};
 
 /// Most bytes of an input: a reading of the largest document, as JSON.

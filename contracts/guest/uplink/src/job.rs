@@ -205,6 +205,8 @@ pub fn begin(input: &[u8]) -> Result<Vec<u8>, Fault> {
 }
 
 fn rewind(job: &mut Job) -> Result<(), Fault> {
+    // What was held of the file makes room first.
+    job.cursor = None;
     job.cursor = Some(job.plan.cursor(0).map_err(|fault| told(&fault))?);
     job.rejected = writer(&job.found);
     job.waiting.clear();

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use vouch_privacy::{Engine, Grade};
 use vouch_types::document::{FieldKind, Schema};
 use vouch_uplink::{
-    Node, Reader, Record,
+    Found, Node, Reader, Record,
     guess::{self, Guess},
     source::{Broken, ReadOptions},
     value,
@@ -25,6 +25,8 @@ use crate::{
 const SHOWN: usize = 5;
 /// Longest text of a cell that is shown, in characters.
 const CELL_CHARS_MAX: usize = 60;
+/// Sheets of a workbook that are looked into for a record, where none is named.
+const SHEETS_MAX: usize = 8;
 
 #[derive(Deserialize)]
 struct Input {
@@ -41,6 +43,46 @@ struct Options {
     encoding: Option<vouch_privacy::stream::Encoding>,
     separator: Option<char>,
     records: Option<String>,
+    sheet: Option<String>,
+}
+
+/// What a file begins with.
+struct Beginning {
+    samples: Vec<Record>,
+    /// The first thing that is wrong.
+    broken: Option<vouch_uplink::Fault>,
+    /// Of a workbook, and which of them was read.
+    sheets: Vec<String>,
+    sheet: Option<String>,
+}
+
+fn beginning(found: &Found, options: &ReadOptions) -> Result<Beginning, Fault> {
+    let reader = Reader::open(found, options).map_err(|fault| told(&fault))?;
+    let sheets = reader.sheets().to_vec();
+    let (mut samples, mut broken) = (Vec::new(), None);
+    for item in reader.take(guess::SAMPLES) {
+        match item {
+            Ok(record) => samples.push(record),
+            Err(Broken::Row(_, fault) | Broken::Stop(fault)) => broken = broken.or(Some(fault)),
+        }
+    }
+    let sheet = options.sheet.as_ref().or(sheets.first()).cloned();
+    Ok(Beginning { samples, broken, sheets, sheet })
+}
+
+/// The beginning of a file; of a workbook that of the first sheet with a record, where none is named.
+fn begun(found: &Found, options: &ReadOptions) -> Result<Beginning, Fault> {
+    let first = beginning(found, options)?;
+    if options.sheet.is_none() && first.samples.is_empty() {
+        for sheet in first.sheets.iter().take(SHEETS_MAX).skip(1) {
+            let of_sheet = ReadOptions { sheet: Some(sheet.clone()), ..options.clone() };
+            let other = beginning(found, &of_sheet)?;
+            if !other.samples.is_empty() {
+                return Ok(other);
+            }
+        }
+    }
+    Ok(first)
 }
 
 /// Looks into a file and keeps some of its records for [`suggest`]. Input: file, options and schemas as JSON.
@@ -50,16 +92,9 @@ struct Options {
 pub fn look(input: &[u8]) -> Result<Vec<u8>, Fault> {
     let Input { source, options, schemas } = read(input)?;
     let found = source.found()?;
-    let Options { encoding, separator, records } = options;
-    let options = ReadOptions { encoding, separator, records, ..ReadOptions::default() };
-    let reader = Reader::open(&found, &options).map_err(|fault| told(&fault))?;
-    let (mut samples, mut broken) = (Vec::<Record>::new(), None);
-    for item in reader.take(guess::SAMPLES) {
-        match item {
-            Ok(record) => samples.push(record),
-            Err(Broken::Row(_, fault) | Broken::Stop(fault)) => broken = broken.or(Some(fault)),
-        }
-    }
+    let Options { encoding, separator, records, sheet } = options;
+    let options = ReadOptions { encoding, separator, records, sheet, ..ReadOptions::default() };
+    let Beginning { samples, broken, sheets, sheet } = begun(&found, &options)?;
     if samples.is_empty() {
         let empty = || Fault::new("uplink.empty", "there is no record in it");
         return Err(broken.as_ref().map_or_else(empty, told));
@@ -72,7 +107,7 @@ pub fn look(input: &[u8]) -> Result<Vec<u8>, Fault> {
         .map(|(fit, schema)| json!({ "schema": schema.definition.name, "version": schema.version, "fit": fit }))
         .collect();
     let answer = json!({ "kind": found.kind, "columns": guess::columns(&samples), "records": samples.len(),
-        "samples": shown(&samples, &hidden), "fits": fits, "broken": broken });
+        "samples": shown(&samples, &hidden), "fits": fits, "broken": broken, "sheets": sheets, "sheet": sheet });
     *state::samples() = samples;
     written(&answer)
 }

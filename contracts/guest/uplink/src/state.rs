@@ -34,9 +34,13 @@ pub(crate) struct Source {
 }
 
 impl Source {
-    /// Told by its name and what it begins with.
+    /// Told by its name and what it begins with. A job that is under way can only begin anew then: what it holds of its file, texts of
+    /// a workbook, makes room.
     pub(crate) fn found(&self) -> Result<Found, Fault> {
         use std::io::Read as _;
+        if let Some(job) = held(&JOB).as_mut() {
+            job.cursor = None;
+        }
         let mut head = Vec::new();
         let read = HostFile::new(self.bytes).take(vouch_uplink::HEAD_BYTES).read_to_end(&mut head);
         read.map_err(|error| Fault::new("uplink.io", error))?;

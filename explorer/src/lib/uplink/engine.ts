@@ -34,7 +34,7 @@ export class Engine {
     return this.reader.json('numbers', asBytes({ name, text }));
   }
 
-  look(file: File, schemas: SchemaRecord[], options: { records?: string }): Promise<Look> {
+  look(file: File, schemas: SchemaRecord[], options: { records?: string; sheet?: string }): Promise<Look> {
     return this.reader.json('look', asBytes({ source: source(file), schemas, options }), file);
   }
 

@@ -37,7 +37,7 @@ export function clean(mapping: Mapping): Mapping {
     .filter(([, rules]) => rules.member || rules.member_from || rules.person_from);
   const references = Object.entries(mapping.references).filter(([, rules]) => columnsOf((rules as ReferenceRules).from).length > 0 && rules.schema);
   const out: Mapping = { ...mapping, number: mapping.number.filter(Boolean), fields: Object.fromEntries(fields), parties: Object.fromEntries(parties), references: Object.fromEntries(references) };
-  for (const key of ['offset', 'encoding', 'separator', 'records'] as const) if (!out[key]) delete out[key];
+  for (const key of ['offset', 'encoding', 'separator', 'sheet', 'records'] as const) if (!out[key]) delete out[key];
   return JSON.parse(JSON.stringify(out)) as Mapping;
 }
 

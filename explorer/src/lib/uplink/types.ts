@@ -11,7 +11,7 @@ export interface ReferenceRules { schema: string; from: string | string[]; split
 export const WHEN_CHANGED = ['reject', 'version', 'skip'] as const;
 export type WhenChanged = (typeof WHEN_CHANGED)[number];
 export interface Mapping {
-  schema: string; schema_version?: number; sources?: string[]; encoding?: string; separator?: string; records?: string; number: string[]; offset?: string; changed?: WhenChanged;
+  schema: string; schema_version?: number; sources?: string[]; encoding?: string; separator?: string; sheet?: string; records?: string; number: string[]; offset?: string; changed?: WhenChanged;
   public: string[]; sign: string[]; fields: Record<string, FieldRules>; parties: Record<string, PartyRules>; references: Record<string, ReferenceRules>;
 }
 export interface PartyRule { role: string; title_en: string; title_zh: string; subject: boolean; members: number; min: number; max: number; owner: boolean; signs: boolean }
@@ -26,6 +26,8 @@ export type Cell = string | { hidden: number } | null;
 export interface Look {
   kind: string; columns: string[]; records: number; samples: Record<string, Cell[]>; fits: { schema: string; version: number; fit: number }[];
   broken: EngineFault | null;
+  /** Of a workbook, and which of them was looked into. */
+  sheets: string[]; sheet: string | null;
 }
 export interface Finding { field: string; rule: string; level: number; grade: number; count: number }
 export interface SchemaSummary {

@@ -129,17 +129,41 @@ class Uplink {
       this.#zero();
       this.draft = this.#kept();
       const kept = this.draft && this.#isOf(this.draft, file) ? this.draft.mapping : this.mapping && isMended(file.name) ? $state.snapshot(this.mapping) as Mapping : null;
-      if (kept && this.schemas.some((one) => one.definition.name === kept.schema)) [this.mapping, this.sure] = [whole(kept), {}];
+      if (kept && this.schemas.some((one) => one.definition.name === kept.schema)) await this.#take(kept);
       else if (look.fits[0]) await this.#suggest(look.fits[0].schema);
       this.step = 'mapping';
     });
+  }
+
+  /** A mapping that was there; of a workbook the sheet that it names is looked into. */
+  async #take(mapping: Parameters<typeof whole>[0]): Promise<void> {
+    const { file, look } = this;
+    const sheet = mapping.sheet ?? look?.sheets[0];
+    if (file && look && sheet && sheet !== look.sheet && look.sheets.includes(sheet)) this.look = await (await this.#started()).look(file, this.schemas, { sheet });
+    [this.mapping, this.sure, this.checked] = [whole(mapping), {}, null];
   }
 
   async #suggest(name: string): Promise<void> {
     const schema = this.schemas.find((one) => one.definition.name === name);
     if (!schema) return;
     const { mapping, sure } = await (await this.#started()).suggest(schema);
-    [this.mapping, this.sure, this.checked] = [whole(mapping), sure, null];
+    [this.mapping, this.sure, this.checked] = [whole({ ...mapping, ...this.#sheetOf(this.look) }), sure, null];
+  }
+
+  /** How a mapping names a sheet: the first needs no name. */
+  #sheetOf = (look: Look | null): { sheet?: string } => (look?.sheet && look.sheet !== look.sheets[0] ? { sheet: look.sheet } : {});
+
+  /** Another sheet of a workbook. The mapping stays where the columns are the same. */
+  chooseSheet(sheet: string): Promise<boolean> {
+    return this.#try('look', async () => {
+      const { file, look: before, mapping } = this;
+      if (!file) return;
+      const look = await (await this.#started()).look(file, this.schemas, { sheet });
+      const isSame = look.columns.join('\n') === before?.columns.join('\n');
+      [this.look, this.checked] = [look, null];
+      if (mapping && isSame) this.mapping = { ...mapping, sheet: '', ...this.#sheetOf(look) };
+      else if (look.fits[0]) await this.#suggest(look.fits[0].schema);
+    });
   }
 
   suggest(name: string): Promise<boolean> {
@@ -151,7 +175,7 @@ class Uplink {
     return this.#try('look', async () => {
       const found = await (await this.#started()).mappingsOf(file.name, await file.text());
       const fits = found.find((one) => this.schemas.some((schema) => schema.definition.name === one.schema) && (found.length === 1 || one.schema === this.mapping?.schema)) ?? found[0];
-      if (fits) [this.mapping, this.sure, this.checked] = [whole(fits), {}, null];
+      if (fits) await this.#take(fits);
     });
   }
 

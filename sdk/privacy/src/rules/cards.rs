@@ -17,11 +17,14 @@ static PREFIXES: LazyLock<BTreeMap<&'static str, u32>> = LazyLock::new(|| {
     prefixes
 });
 
-/// Countries and the length of their IBANs (ISO 13616 registry).
-const IBAN_LENGTHS: &str = "AD24 AE23 AL28 AT20 AZ28 BA20 BE16 BG22 BH22 BR29 BY28 CH21 CR22 CY28 CZ24 DE22 DK18 DO28 EE20 EG29 \
-     ES24 FI18 FO18 FR27 GB22 GE22 GI23 GL18 GR27 GT28 HR21 HU28 IE22 IL23 IQ23 IS26 IT27 JO30 KW30 KZ20 LB28 LC32 LI21 \
-     LT20 LU20 LV21 LY25 MC27 MD24 ME22 MK19 MN20 MR27 MT31 MU30 NI28 NL18 NO15 OM23 PK24 PL28 PS29 PT25 QA29 RO24 RS22 \
-     RU33 SA24 SC31 SD18 SE24 SI19 SK24 SM27 SO23 ST25 SV28 TL23 TN24 TR26 UA29 VA22 VG24 XK20 YE30";
+/// What follows country and check digits in the IBANs of each country: runs of digits `n`, letters `a`, and both `c` (ISO 13616 registry,
+/// issue 101).
+const IBAN_FORMS: &str = "AD8n12c AE19n AL8n16c AT16n AZ4a20c BA16n BE12n BG4a6n8c BH4a14c BI23n BR23n1a1c BY4c4n16c CH5n12c CR18n CY8n16c \
+     CZ20n DE18n DJ23n DK14n DO4c20n EE16n EG25n ES20n FI14n FK2a12n FO14n FR10n11c2n GB4a14n GE2a16n GI4a15c GL14n \
+     GR7n16c GT24c HN4a20n HR17n HU24n IE4a14n IL19n IQ4a15n IS22n IT1a10n12c JO4a4n18c KW4a22c KZ3n13c LB4n20c \
+     LC4a24c LI5n12c LT16n LU3n13c LV4a13c LY21n MC10n11c2n MD20c ME18n MK3n10c2n MN16n MR23n MT4a5n18c MU4a19n3a \
+     NI4a20n NL4a10n NO11n OM3n16c PK4a16c PL24n PS4a21c PT21n QA4a21c RO4a16c RS18n RU14n15c SA2n18c SC4a20n3a SD14n \
+     SE20n SI15n SK20n SM1a10n12c SO19n ST21n SV4a20n TL19n TN20n TR6n16c UA6n19c VA18n VG4a16n XK16n YE4a4n18c";
 
 /// The check digit of ISO/IEC 7812-1 over a whole number.
 #[must_use]
@@ -63,14 +66,35 @@ pub(super) fn card(value: &str) -> Verdict {
     if has_known_prefix(&digits) { Verdict::Right } else { Verdict::Weak }
 }
 
+/// Whether a text has the form of a registry entry, as `4a14n`.
+fn has_form(text: &str, form: &str) -> bool {
+    let (mut rest, mut count) = (text.bytes(), 0_usize);
+    for symbol in form.bytes() {
+        let fits: fn(&u8) -> bool = match symbol {
+            b'0'..=b'9' => {
+                count = count * 10 + usize::from(symbol - b'0');
+                continue;
+            }
+            b'n' => u8::is_ascii_digit,
+            b'a' => u8::is_ascii_uppercase,
+            _ => u8::is_ascii_alphanumeric,
+        };
+        if rest.by_ref().take(count).filter(fits).count() != count {
+            return false;
+        }
+        count = 0;
+    }
+    rest.next().is_none()
+}
+
 pub(super) fn iban(value: &str) -> bool {
     let text: String = value.chars().filter(|c| !c.is_whitespace()).map(|c| c.to_ascii_uppercase()).collect();
     let Some((country, rest)) = text.split_at_checked(2) else { return false };
-    let expected = IBAN_LENGTHS.split(' ').find_map(|entry| entry.strip_prefix(country));
-    if country.len() != 2 || expected.and_then(|length| length.parse().ok()) != Some(text.len()) {
+    let Some((check, account)) = rest.split_at_checked(2) else { return false };
+    let form = IBAN_FORMS.split(' ').find_map(|entry| entry.strip_prefix(country));
+    if country.len() != 2 || !has_form(check, "2n") || !form.is_some_and(|form| has_form(account, form)) {
         return false;
     }
-    let Some((check, account)) = rest.split_at_checked(2) else { return false };
     let mut remainder = 0;
     for c in account.chars().chain(country.chars()).chain(check.chars()) {
         let Some(digit) = c.to_digit(36) else { return false };
@@ -105,10 +129,15 @@ mod tests {
     }
 
     #[test]
-    fn an_iban_has_the_length_of_its_country() {
+    fn an_iban_has_the_form_of_its_country() {
+        let forms: Vec<&str> = IBAN_FORMS.split(' ').collect();
+        assert!(forms.len() == 89 && forms.is_sorted() && forms.iter().all(|form| form.is_char_boundary(2)));
         assert!(iban("GB82WEST12345698765432") && iban("DE89 3704 0044 0532 0130 00"));
         for wrong in ["GB82WEST1234569876543", "DE89370400440532013001", "ZZ89370400440532013000", "", "G", "账号"] {
             assert!(!iban(wrong), "{wrong}");
         }
+        // The check digits are right.
+        assert!(!iban("GB37IGHZ834X3928902719") && !iban("FR9172458783X86891474436530"));
+        assert!(has_form("AB12C3", "2a2n2c") && !has_form("AB12C", "2a2n2c") && !has_form("AB12C34", "2a2n2c"));
     }
 }

@@ -59,7 +59,7 @@ pub enum Check {
     Twid,
     /// Second line of a passport's machine-readable zone (ICAO 9303, TD3).
     Mrz,
-    /// IBAN: length of its country, ISO 7064 MOD 97-10.
+    /// IBAN: form of its country, ISO 7064 MOD 97-10.
     Iban,
     /// Postal item (UPU S10).
     UpuS10,

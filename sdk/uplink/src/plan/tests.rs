@@ -165,28 +165,38 @@ fn what_somebody_holds_is_read_as_a_file_is() {
     let line = |number: &str| line("甲", number, "某行").replace(",\n", "\n");
     let mapping = MAPPING.replace("id_scan = \"证件影像\"\n", "");
     let text = [head, line("B1"), "short,row\n".into(), line("B2"), line("b1")].concat();
-    let bytes = encoding_rs::GB18030.encode(&text).0.into_owned();
-    let path = folder.path().join("人员实名认证.csv");
-    fs::write(&path, &bytes).unwrap();
-    let of_file = discover(&path, folder.path()).unwrap().remove(0);
-    let kind = Kind::of(&bytes[..crate::HEAD_BYTES.min(bytes.len() as u64) as usize], "人员实名认证.csv");
-    let shared: std::sync::Arc<[u8]> = bytes.into();
-    let held = Found::held("人员实名认证.csv", kind.unwrap().unwrap(), move || {
-        Box::new(std::io::Cursor::new(std::sync::Arc::clone(&shared)))
-    });
-    let read = |found: Found| {
-        let mapping = MappingFile::parse(&mapping, "m").unwrap().maps.remove(0);
-        let key = UplinkKey::new([7; 32]);
-        let applier = Applier::new(mapping, schema(), "institution", key, Numbers::default()).unwrap();
-        let mut plan = Plan::new(vec![applier], vec![Job { found, map: 0, after: None }]);
-        let summary = plan.check(folder.path(), &mut |_| {}).unwrap();
-        let mut cursor = plan.cursor(0).unwrap();
-        let rows: Vec<_> = std::iter::from_fn(|| plan.next_row(&mut cursor)).collect();
-        (summary, rows)
-    };
-    let (from_file, from_page) = (read(of_file), read(held));
-    assert_eq!((from_file.0.documents, from_file.0.rejected), (2, 2));
-    assert_eq!(from_file, from_page);
+    let mut book = rust_xlsxwriter::Workbook::new();
+    let sheet = book.add_worksheet();
+    for (row, line) in (0..).zip(text.replace("short,row", ",,,,,,,,,,beyond").lines()) {
+        for (column, cell) in (0..).zip(line.split(',')) {
+            sheet.write_string(row, column, cell).unwrap();
+        }
+    }
+    let table = encoding_rs::GB18030.encode(&text).0.into_owned();
+    for (name, bytes) in [("人员实名认证.csv", table), ("人员实名认证.xlsx", book.save_to_buffer().unwrap())]
+    {
+        let path = folder.path().join(name);
+        fs::write(&path, &bytes).unwrap();
+        let of_file = discover(&path, folder.path()).unwrap().remove(0);
+        let kind = Kind::of(&bytes[..crate::HEAD_BYTES.min(bytes.len() as u64) as usize], name);
+        let shared: std::sync::Arc<[u8]> = bytes.into();
+        let held = Found::held(name, kind.unwrap().unwrap(), move || {
+            Box::new(std::io::Cursor::new(std::sync::Arc::clone(&shared)))
+        });
+        let read = |found: Found| {
+            let mapping = MappingFile::parse(&mapping, "m").unwrap().maps.remove(0);
+            let key = UplinkKey::new([7; 32]);
+            let applier = Applier::new(mapping, schema(), "institution", key, Numbers::default()).unwrap();
+            let mut plan = Plan::new(vec![applier], vec![Job { found, map: 0, after: None }]);
+            let summary = plan.check(folder.path(), &mut |_| {}).unwrap();
+            let mut cursor = plan.cursor(0).unwrap();
+            let rows: Vec<_> = std::iter::from_fn(|| plan.next_row(&mut cursor)).collect();
+            (summary, rows)
+        };
+        let (from_file, from_page) = (read(of_file), read(held));
+        assert_eq!((from_file.0.documents, from_file.0.rejected), (2, 2), "{name}");
+        assert_eq!(from_file, from_page, "{name}");
+    }
 }
 
 const INVOICE: &str = include_str!("../../../../genesis/sample/schemas/service-invoice.json");

@@ -12,8 +12,8 @@ use super::{Broken, COLUMNS_MAX, DEPTH_MAX, Item, Text, csv::bad_encoding, guard
 use crate::{
     Fault, Node, Place, Reason, Record,
     reason::{
-        DEEP, JSON_ARRAY, JSON_ARRAY_ENDS, JSON_BEHIND, JSON_BEHIND_ARRAY, JSON_COMMA, JSON_ENDS, JSON_EXPECTED,
-        JSON_KEY, JSON_KEYS, JSON_NO_KEY, JSON_NONE, JSON_NUMBER, JSON_OBJECT, JSON_OPEN, JSON_TEXT, JSON_TWICE,
+        DEEP, JSON_ARRAY, JSON_ARRAY_ENDS, JSON_BEHIND_ARRAY, JSON_COMMA, JSON_ENDS, JSON_EXPECTED, JSON_KEY,
+        JSON_KEYS, JSON_NO_KEY, JSON_NONE, JSON_NUMBER, JSON_OBJECT, JSON_OPEN, JSON_TEXT, JSON_TWICE,
     },
 };
 
@@ -246,7 +246,7 @@ pub(super) fn value(text: &str, file: &Arc<str>) -> Result<Node, Fault> {
     let input: Box<dyn Read + Send> = Box::new(std::io::Cursor::new(text.as_bytes().to_vec()));
     let mut values = Values::open(Decoded::new(input, vouch_privacy::stream::Encoding::Utf8), Arc::clone(file), None)?;
     let node = values.node(0)?;
-    if values.blank()?.is_some() { Err(values.wrong(JSON_BEHIND)) } else { Ok(node) }
+    if values.blank()?.is_some() { Err(values.wrong(crate::reason::JSON_BEHIND)) } else { Ok(node) }
 }
 
 /// As RFC 8259 writes numbers.

@@ -11,8 +11,10 @@ mod json;
 mod nowhere;
 #[cfg(feature = "native")]
 mod postgres;
-#[cfg(feature = "native")]
+#[cfg(feature = "workbooks")]
 mod sheet;
+#[cfg(feature = "workbooks")]
+mod steps;
 mod xml;
 
 #[cfg(feature = "native")]
@@ -97,6 +99,8 @@ pub struct ReadOptions {
 /// A record, or why there is none.
 pub type Item = Result<Record, Broken>;
 
+type Records = Box<dyn Iterator<Item = Item> + Send>;
+
 /// What cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Broken {
@@ -108,7 +112,8 @@ pub enum Broken {
 
 /// Records of one source, one after the other; nothing after a [`Broken::Stop`].
 pub struct Reader {
-    inner: Box<dyn Iterator<Item = Item> + Send>,
+    inner: Records,
+    sheets: Vec<String>,
     stopped: bool,
 }
 
@@ -137,7 +142,9 @@ impl Reader {
     /// # Errors
     /// `uplink.io`, `uplink.empty`, and what the format's beginning shows.
     pub fn open(found: &Found, options: &ReadOptions) -> Result<Self, Fault> {
-        let inner: Box<dyn Iterator<Item = Item> + Send> = match if options.whole { Kind::File } else { found.kind } {
+        #[cfg_attr(not(feature = "workbooks"), expect(unused_mut, reason = "only workbooks have sheets"))]
+        let mut sheets = Vec::new();
+        let inner: Records = match if options.whole { Kind::File } else { found.kind } {
             Kind::Csv => {
                 Box::new(csv::Rows::open(decoded(found, options)?, Arc::clone(&found.name), options.separator)?)
             }
@@ -151,8 +158,12 @@ impl Reader {
                 Arc::clone(&found.name),
                 options.records.clone(),
             )),
-            #[cfg(feature = "native")]
-            Kind::Xlsx => sheet::open(found, options.sheet.clone())?,
+            #[cfg(feature = "workbooks")]
+            Kind::Xlsx => {
+                let opened = sheet::open(found, options.sheet.as_deref())?;
+                sheets = opened.sheets;
+                opened.records
+            }
             #[cfg(feature = "native")]
             Kind::Sqlite => database::open(found, options)?,
             #[cfg(feature = "native")]
@@ -162,12 +173,18 @@ impl Reader {
             #[cfg(not(feature = "native"))]
             _ => return Err(nowhere::unread(&found.name)),
         };
-        Ok(Self { inner, stopped: false })
+        Ok(Self { inner, sheets, stopped: false })
+    }
+
+    /// The names of a workbook's sheets, in its order; of other sources none.
+    #[must_use]
+    pub fn sheets(&self) -> &[String] {
+        &self.sheets
     }
 
     /// Reads what was kept before.
     pub(crate) fn kept(kept: &Kept) -> Self {
-        Self { inner: kept.rows(), stopped: false }
+        Self { inner: kept.rows(), sheets: Vec::new(), stopped: false }
     }
 }
 
@@ -216,10 +233,7 @@ pub(crate) fn guess_encoding(found: &Found, beginning: &[u8]) -> Result<Encoding
 
 /// Runs a reader that borrows from what it reads on a thread of its own.
 #[cfg(feature = "native")]
-fn on_thread(
-    name: &str,
-    work: impl FnOnce(&dyn Fn(Item) -> bool) + Send + 'static,
-) -> Result<Box<dyn Iterator<Item = Item> + Send>, Fault> {
+fn on_thread(name: &str, work: impl FnOnce(&dyn Fn(Item) -> bool) + Send + 'static) -> Result<Records, Fault> {
     let (sender, receiver) = mpsc::sync_channel(AHEAD);
     let budget = Budget::new(AHEAD_BYTES);
     let run = move || {

@@ -192,11 +192,30 @@ fn workbooks_row_by_row_with_cells() {
     assert_eq!(rows[2], Err(("uplink.ragged", "w.xlsx, sheet 合约, cell H6 (no name)".to_owned())));
     let other = ReadOptions { sheet: Some("none".into()), ..ReadOptions::default() };
     assert_eq!(last_fault(read("w.xlsx", &bytes, &other)).0, "uplink.mapping");
+    let found = discover(&path, folder.path()).unwrap().remove(0);
+    assert_eq!(Reader::open(&found, &ReadOptions::default()).unwrap().sheets(), ["合约"]);
     let empty = workbook(&path, |_| {});
     assert_eq!(last_fault(plain("w.xlsx", &empty)).0, "uplink.empty");
     assert_eq!(last_fault(plain("w.xlsx", &bytes[..bytes.len() / 2])).0, "uplink.format");
     let locked = [b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1".to_vec(), vec![0; 600]].concat();
     assert_eq!(last_fault(plain("w.xlsx", &locked)).0, "uplink.encrypted");
+}
+
+/// A text that stands in a workbook once is in a row as often as its cells name it.
+#[test]
+fn a_row_of_shared_texts_has_a_bound_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let long = "x".repeat(32_767);
+    let bytes = workbook(&folder.path().join("w.xlsx"), |sheet| {
+        for column in 0..300 {
+            sheet.write(0, column, format!("c{column}")).unwrap();
+            sheet.write(if column < 200 { 1 } else { 2 }, column, &long).unwrap();
+            sheet.write(3, column, &long).unwrap();
+        }
+    });
+    let read = plain("w.xlsx", &bytes);
+    assert_eq!(read.iter().filter(|item| item.is_ok()).count(), 2);
+    assert_eq!(last_fault(read), ("uplink.too_long", "w.xlsx, sheet 合约".to_owned()));
 }
 
 #[test]

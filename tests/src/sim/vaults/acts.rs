@@ -1,6 +1,7 @@
 //! What vaults say on the chain: transactions of their nodes' service accounts, through the own node's admission.
 
-use vouch_types::{Hash32, Height, TransactionBody, encode};
+use vouch_ledger::{LedgerError, Reader};
+use vouch_types::{Hash32, Height, Outcome, TransactionBody, TxId, encode};
 use vouch_vault::{Act, ActResult, Input};
 
 use super::{
@@ -18,6 +19,13 @@ use super::{
 
 /// Blocks within which an act is in the chain, or is given up and made anew.
 const WAIT_BLOCKS: u64 = 40;
+
+/// How a transaction of a block ended; `None` when the ledger does not keep that block.
+fn outcome_of(reader: &Reader, height: Height, tx: &TxId) -> Result<Option<Outcome>, LedgerError> {
+    let (block, place) = (reader.block(height)?, reader.find(tx)?);
+    let record = block.zip(place).and_then(|(block, (_, at))| block.records.into_iter().nth(at as usize));
+    Ok(record.map(|record| record.receipt.outcome))
+}
 
 impl World {
     /// A vault has something to say.
@@ -75,7 +83,7 @@ impl World {
     }
 
     /// A node's own mempool did not take a transaction.
-    pub fn act_refused(&mut self, index: usize, tx: vouch_types::TxId) {
+    pub fn act_refused(&mut self, index: usize, tx: TxId) {
         let Some(vaults) = &mut self.vaults else { return };
         let case = &mut vaults.cases[index];
         let number = case.open.iter().find(|(_, (id, _))| *id == tx).map(|(number, _)| *number);
@@ -85,7 +93,8 @@ impl World {
         }
     }
 
-    /// Acts that are over: in a block that this node has, refused, or past their time.
+    /// Acts that are over: in a block that this node has, refused, past their time, or lost sight of. As in the program, an act is
+    /// followed beside the vault: where the ledger cannot be read it counts as failed, and the vault gives it out again.
     pub(super) fn settled_acts(&mut self, index: usize) -> Vec<Input> {
         let Some(vaults) = &mut self.vaults else { return Vec::new() };
         let case = &mut vaults.cases[index];
@@ -100,31 +109,27 @@ impl World {
         }
         let open = core::mem::take(&mut case.open);
         for (number, (tx, expiry)) in open {
-            let known = self.oracle.positions.get(&tx).filter(|height| **height <= head.0);
-            let block = known.and_then(|height| reader.block(Height(*height)).ok().flatten());
-            let place = known.and_then(|_| reader.find(&tx).ok().flatten());
-            let record = block.zip(place).and_then(|(block, (_, at))| block.records.into_iter().nth(at as usize));
-            match record {
-                Some(record) => {
-                    inputs.push(Input::ActSettled { number, result: ActResult::of(record.receipt.outcome) });
+            let known = self.oracle.positions.get(&tx).copied().filter(|height| *height <= head.0);
+            let read = || known.map_or(Ok(None), |height| outcome_of(reader, Height(height), &tx));
+            let result = match self.nodes[index].disk.read_beside(read) {
+                Ok(Some(outcome)) => ActResult::of(outcome),
+                Ok(None) if expiry <= head.0 => ActResult::Failed("expired".into()),
+                Ok(None) => {
+                    case.open.insert(number, (tx, expiry));
+                    continue;
                 }
-                None if expiry <= head.0 => {
-                    inputs.push(Input::ActSettled { number, result: ActResult::Failed("expired".into()) });
+                Err(error) => {
+                    self.oracle.mark("act lost sight of on a failing disk");
+                    ActResult::Failed(error.to_string())
                 }
-                None => drop(case.open.insert(number, (tx, expiry))),
-            }
+            };
+            inputs.push(Input::ActSettled { number, result });
         }
         inputs
     }
 
     /// A transaction of a member's user, or of all administrators; with the height after which it is void.
-    pub(super) fn submit_paper(
-        &mut self,
-        index: usize,
-        member: usize,
-        op: PaperOp,
-        call: vouch_types::Call,
-    ) -> vouch_types::TxId {
+    pub(super) fn submit_paper(&mut self, index: usize, member: usize, op: PaperOp, call: vouch_types::Call) -> TxId {
         let expiry = self.oracle.height() + self.plan.expiry_window.min(30);
         let salt = self.rng.bytes32()[..16].try_into().unwrap();
         let body = TransactionBody {

@@ -104,23 +104,23 @@ pub fn named(who: Whom, kept: &Kept, action: &str) -> String {
     format!("{who:?}: {action} of {} {}", kept.judged.planned.schema, kept.id)
 }
 
-/// Waits until the node that is asked for the chain's word has every block that a member's node has by now.
-async fn caught_up(house: &House) {
+/// Waits until the node that is asked has every block that a member's node has by now.
+async fn caught_up(house: &House, asked: usize) {
     let mut head = 0;
     for member in 0..MEMBERS {
         head = head.max(house.desk(member).client.status().await.unwrap().head.0);
     }
-    let has = async || Ok((house.desk(0).client.status().await?.head.0 >= head).then_some(()));
-    until("the first node has caught up", PATIENCE, has).await.unwrap();
+    let has = async || Ok((house.desk(asked).client.status().await?.head.0 >= head).then_some(()));
+    until("the node has caught up", PATIENCE, has).await.unwrap();
 }
 
 async fn version(house: &House, kept: &Kept) -> document::Version {
-    caught_up(house).await;
+    caught_up(house, 0).await;
     house.desk(0).client.document_version(kept.id, kept.version).await.unwrap().unwrap()
 }
 
 pub async fn chain_document(house: &House, kept: &Kept) -> document::Document {
-    caught_up(house).await;
+    caught_up(house, 0).await;
     house.desk(0).client.document(kept.id).await.unwrap().unwrap()
 }
 
@@ -300,6 +300,7 @@ async fn erase(house: &House, kept: &Kept) -> usize {
         assert_eq!(chain_document(house, kept).await.erasure, ErasureState::Restricted);
         if at == 0 {
             for reader in 0..MEMBERS {
+                caught_up(house, reader).await;
                 let read = house.desk(reader).read(kept.id, kept.version, None, "supervision").await.unwrap();
                 let watches = kept.judged.bits(reader) & WATCHING != 0;
                 assert_eq!(read.is_ok(), watches, "{}", place(house, kept, reader, "read while restricted"));
@@ -324,6 +325,7 @@ async fn reads(house: &House, kept: &Kept, reader: usize, name: &str, purpose: &
 }
 
 async fn reads_nothing(house: &House, kept: &Kept, reader: usize, purpose: &str) {
+    caught_up(house, reader).await;
     let read = house.desk(reader).read(kept.id, kept.version, None, purpose).await.unwrap();
     let what = place(house, kept, reader, "read what is not given any more");
     assert_eq!(read.err().as_deref(), Some("vault.not_allowed"), "{what}");

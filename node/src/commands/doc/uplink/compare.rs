@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! row --journal: final with this content--> unchanged
-//!   '--chain: no document--> new
+//!   '--chain: no document, by the list of all once that is whole, else by asking--> new
 //!   '--root, made anew of the row behind the same predecessor--> unchanged, and noted
 //!   '--what the journal noted, else what the own node shows--> names of what changed
 //! ```
@@ -24,6 +24,7 @@ use vouch_uplink::{
 
 use super::{
     document::{draft_of, order_of, refusal},
+    listing::{self, Listing},
     refused, refused_all,
     send::{HELD_BYTES, Read, read_ahead},
 };
@@ -36,6 +37,8 @@ pub(super) struct Comparison {
     pub(super) journal: Arc<Mutex<Journal>>,
     /// Rows asked about at a time.
     pub(super) concurrency: usize,
+    /// What is on the chain at all, as far as it was read.
+    pub(super) listing: Mutex<Listing>,
 }
 
 /// What came of something that was read.
@@ -81,6 +84,7 @@ impl Comparison {
                 };
                 count += 1;
                 seen(count);
+                this.read_on(count).await?;
                 this.keep(&row, &standing)?;
                 if let (Some(change), Some(out)) = (changes.add(map, (applier, &row), &standing), &mut out) {
                     writeln!(out, "{}", serde_json::to_string(&change)?)?;
@@ -89,6 +93,16 @@ impl Comparison {
             anyhow::ensure!(is_over, "the reader of job {number} broke off before the end");
         }
         Ok(changes)
+    }
+
+    /// Reads the list of what is on the chain as far as it should be after so many rows.
+    async fn read_on(&self, rows: u64) -> Result<(), Error> {
+        let due = self.listing.lock().due(rows);
+        if let Some(after) = due {
+            let page = listing::page(&self.client, after).await?;
+            self.listing.lock().take(&page);
+        }
+        Ok(())
     }
 
     async fn look(&self, map: usize, read: Read) -> anyhow::Result<Looked> {
@@ -116,6 +130,9 @@ impl Comparison {
         let known = self.journal.lock().outcome(row.id).map_err(|fault| refused(&fault))?;
         if matches!(known, Some(Outcome::Final { content, is_open: false, .. }) if content == row.content) {
             return Ok(Standing::Same);
+        }
+        if self.listing.lock().rules_out(&row.id) {
+            return Ok(Standing::New);
         }
         let Some(document) = self.client.document(row.id).await? else { return Ok(Standing::New) };
         let latest = self.client.document_version(row.id, document.latest).await?;

@@ -4,6 +4,7 @@ mod ask;
 mod compare;
 mod document;
 mod guess;
+mod listing;
 mod send;
 mod show;
 mod sources;
@@ -316,7 +317,8 @@ pub(super) async fn run(args: Args, global: &GlobalArgs) -> anyhow::Result<ExitC
     } else {
         let (journal, concurrency) = (Arc::clone(&journal), args.concurrency);
         let (client, plan, issuings) = (client.clone(), Arc::clone(&plan), Arc::clone(&issuings));
-        compared(Comparison { client, plan, issuings, journal, concurrency }, &args, global).await?
+        let listing = Mutex::default();
+        compared(Comparison { client, plan, issuings, journal, concurrency, listing }, &args, global).await?
     };
     let mappings = plan.appliers.iter().map(|applier| applier.mapping.changed);
     let planned = ask::planned(args.changed.map(Into::into), args.yes, mappings);
