@@ -95,6 +95,16 @@ async function checked(page, documents, faulty) {
   check(await said('data-faulty') === faulty, `${await said('data-faulty')} rows are at fault, not ${faulty}`);
 }
 
+/** Checks a file by the command's mapping and under its key of ids, in the state folder. */
+async function checkedAsTheCommand(page, mapping, state, key) {
+  await page.locator('input[accept=".toml"]').setInputFiles(mapping);
+  await page.waitForFunction(() => !document.querySelector('[data-lacking]'));
+  await page.locator('summary').filter({ hasText: 'Key of ids' }).click();
+  await page.getByLabel('Take a file uplink.key').setInputFiles(join(state, 'uplink.key'));
+  await page.getByText(key).first().waitFor();
+  await checked(page, GOOD, 5);
+}
+
 /** How many documents leave is typed; where none does, there is nothing to type. */
 async function confirmed(page, documents) {
   await page.getByRole('button', { name: 'Go on' }).click();
@@ -335,12 +345,7 @@ async function workbooks(browser, net) {
   await sheet.selectOption('说明');
   await page.getByText('uplink.ragged').first().waitFor({ timeout: 30_000 });
   check(await sheet.inputValue() === '人员', 'a sheet without a record was taken');
-  await page.locator('input[accept=".toml"]').setInputFiles(mapping);
-  await page.waitForFunction(() => !document.querySelector('[data-lacking]'));
-  await page.locator('summary').filter({ hasText: 'Key of ids' }).click();
-  await page.getByLabel('Take a file uplink.key').setInputFiles(join(state, 'uplink.key'));
-  await page.getByText(sent.key).first().waitFor();
-  await checked(page, GOOD, 5);
+  await checkedAsTheCommand(page, mapping, state, sent.key);
   await page.getByText('sheet 人员, cell J32 (核验时间)').first().waitFor();
   await confirmed(page, 0);
   await over(page, 'ended');
@@ -379,12 +384,7 @@ async function shared(browser, net) {
   await go(page, '/uplink');
   await page.locator('.drop input[type=file]').setInputFiles(file);
   await page.locator('[data-field="id_number"]').waitFor({ timeout: 60_000 });
-  await page.locator('input[accept=".toml"]').setInputFiles(mapping);
-  await page.waitForFunction(() => !document.querySelector('[data-lacking]'));
-  await page.locator('summary').filter({ hasText: 'Key of ids' }).click();
-  await page.getByLabel('Take a file uplink.key').setInputFiles(join(state, 'uplink.key'));
-  await page.getByText(sent.key).first().waitFor();
-  await checked(page, GOOD, 5);
+  await checkedAsTheCommand(page, mapping, state, sent.key);
   await confirmed(page, 0);
   await over(page, 'ended');
   check(await figure(page, 'already') === GOOD && await figure(page, 'sent') === 0, 'the page makes other documents of the rows than the command');
